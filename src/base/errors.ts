@@ -99,6 +99,11 @@ const table = {
     title: 'The CA certificate or its key cannot be used',
     hint: 'Restore the file, or move both files away to have a new CA made.',
   },
+  ERR_CA_MISSING: {
+    phase: 'command',
+    title: 'There is no CA yet',
+    hint: 'The first `sallyport run` makes it; so does --create here.',
+  },
   ERR_CA_EXISTS: {
     phase: 'command',
     title: 'The CA directory already holds a CA',

@@ -4,11 +4,18 @@
  * A source has one sink. Chunks belong to the sink once written; the source never touches them again.
  * `end` and `abort` are each called at most once, and exactly one of them, unless the sink cancelled.
  */
+import type { Bytes } from './bytes.js';
 import type { SallyportError } from './errors.js';
 
 export interface BodySink {
-  /** One chunk. `false` asks the source to pause until `BodySource.resume` is called. */
+  /** Set by the source that is piped here: whom to tell when there is room again, or no interest. */
+  source: BodySource | undefined;
+  /** Whether `writeEncoded` may be used: this leg sends the body in the chunked coding too. */
+  readonly takesChunked: boolean;
+  /** Payload. `false` asks the source to pause until `BodySource.resume` is called. */
   write(chunk: Buffer): boolean;
+  /** Checked chunks as they were on the wire (RFC 9112 §7.1), without the last one and the trailers. */
+  writeEncoded(chunk: Buffer): boolean;
   /** Nothing more comes in this turn: what was held back to be sent in one piece goes out now. */
   flush(): void;
   /** The body is complete. `trailers` are raw pairs: name, value, … */
@@ -18,10 +25,10 @@ export interface BodySink {
 }
 
 export interface BodySource {
-  /** Starts the flow. What has arrived already is written before this returns. */
+  /** Payload bytes that went through so far. */
+  readonly bytes: Bytes;
+  /** Starts the flow. What has arrived already may be written before this returns. */
   pipe(sink: BodySink): void;
   /** After a `write` that returned `false`: the sink can take more. */
   resume(): void;
-  /** The sink wants no more: the source reads on and drops, or closes its connection; it says nothing more. */
-  cancel(): void;
 }

@@ -338,7 +338,7 @@ function noteField(
  */
 function noteContentLength(section: FieldSection, value: string, side: Side): void {
   for (const one of side === 'response' ? value.split(',') : [value]) {
-    const digits = one.trim();
+    const digits = trimmed(one, 0, one.length);
     const length = /^\d{1,16}$/.test(digits) ? Number(digits) : Number.NaN;
     if (!Number.isSafeInteger(length)) throw framing(side, `Content-Length ${shown(value)} is not a length`);
     if (section.contentLength !== -1 && (side === 'request' || section.contentLength !== length)) {
@@ -352,7 +352,7 @@ function noteConnection(section: FieldSection, value: string, firstLetter: numbe
   // `Proxy-Connection` was never standard; its keep-alive and close are what old clients mean.
   const own = firstLetter === 0x63;
   for (const item of value.split(',')) {
-    const option = item.trim().toLowerCase();
+    const option = trimmed(item, 0, item.length).toLowerCase();
     if (option === 'close') section.close = true;
     else if (option === 'keep-alive') section.keepAlive = true;
     else if (option === 'upgrade') section.upgradeOption = own;
@@ -427,6 +427,8 @@ function responseFraming(
 ): Framing {
   if (section.chunked) checkChunked(section, version, 'response');
   if (status < 200 || status === 204 || status === 304 || method === 'HEAD') return 'none';
+  // Rule 2: what follows is a tunnel, whatever the length fields say.
+  if (method === 'CONNECT' && status < 300) return 'none';
   if (section.chunked) return 'chunked';
   if (section.contentLength === -1) return 'close';
   return section.contentLength === 0 ? 'none' : 'length';
@@ -448,6 +450,7 @@ function digit(text: string, at: number): number {
   return value >= 0 && value <= 9 ? value : Number.NaN;
 }
 
+/** Without SP and HTAB at its ends. Not `String.trim`: that takes NBSP (0xA0, obs-text) off too. */
 function trimmed(text: string, from: number, to: number): string {
   let start = from;
   let end = to;

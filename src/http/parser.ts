@@ -9,7 +9,7 @@
  */
 import { type ErrorCode, SallyportError } from '../base/errors.js';
 import { ChunkedDecoder } from './chunked.js';
-import { CR, LF, shown } from './chars.js';
+import { CR, LF, SP, shown, targetChars, tokenChars } from './chars.js';
 import {
   type H1RequestHead,
   type H1ResponseHead,
@@ -53,6 +53,8 @@ abstract class H1Parser<Head extends H1RequestHead | H1ResponseHead> {
   #paused = false;
   #queue: Buffer[] = [];
   #running = false;
+  /** While `end` is told: whether bytes follow the message. */
+  #more = false;
   /** The unfinished head: the first `#headLength` bytes of `#headBytes`. */
   #headBytes: Buffer | undefined;
   #headLength = 0;
@@ -69,7 +71,11 @@ abstract class H1Parser<Head extends H1RequestHead | H1ResponseHead> {
   protected abstract parse(text: string): Head;
   /** Whether another head follows without a body: an interim response. */
   protected abstract isInterim(head: Head): boolean;
-  protected abstract checkPartial(partial: Buffer): void;
+
+  /** Refuses a head that cannot become one, before it is complete. Parsing it whole must give the same code. */
+  protected checkPartial(_partial: Buffer): void {
+    // A request line can begin with any method.
+  }
 
   /** Whether a message has begun and not ended. */
   get midMessage(): boolean {
@@ -78,7 +84,7 @@ abstract class H1Parser<Head extends H1RequestHead | H1ResponseHead> {
 
   /** Takes the bytes that arrived. */
   push(chunk: Buffer): void {
-    if (this.#paused || this.#running) {
+    if (this.#paused || this.#running || this.#state === 'raw') {
       this.#queue.push(chunk);
       return;
     }
@@ -86,7 +92,10 @@ abstract class H1Parser<Head extends H1RequestHead | H1ResponseHead> {
     this.#drain();
   }
 
-  /** Stops after the event that is being handled. Bytes pushed from now on wait. */
+  /**
+   * Stops after the event that is being handled (with `wire`, after the pieces of the buffer that is being
+   * read). Bytes pushed from now on wait.
+   */
   pause(): void {
     this.#paused = true;
   }
@@ -108,6 +117,11 @@ abstract class H1Parser<Head extends H1RequestHead | H1ResponseHead> {
 
   get paused(): boolean {
     return this.#paused;
+  }
+
+  /** Whether bytes have arrived that wait for `resume`. */
+  get waiting(): boolean {
+    return this.#queue.length > 0 || this.#more;
   }
 
   /** Stops parsing for good, after the event that is being handled: what follows is another protocol. */
@@ -163,7 +177,9 @@ abstract class H1Parser<Head extends H1RequestHead | H1ResponseHead> {
       }
       if (this.#state === 'end') {
         this.#state = 'head';
+        this.#more = at < chunk.length;
         this.#handler.end(this.#trailers);
+        this.#more = false;
         continue;
       }
       if (at >= chunk.length || this.#state === 'dead') return;
@@ -219,7 +235,9 @@ abstract class H1Parser<Head extends H1RequestHead | H1ResponseHead> {
         this.#headComplete(chunk.toString('latin1', at, end + 2));
         return end + 4;
       }
-      this.#handler.begin?.();
+      // A lone CR is most likely half of an empty line, not yet a head.
+      const isHead = this.side === 'response' || chunk[at] !== CR || chunk.length - at > 1;
+      if (isHead) this.#handler.begin?.();
     }
     return this.#readSplitHead(chunk, at);
   }
@@ -232,21 +250,33 @@ abstract class H1Parser<Head extends H1RequestHead | H1ResponseHead> {
       this.#headLength = 0;
       return at + 1;
     }
-    const room = this.limits.head + 4 - before;
+    const room = this.limits.head + emptyLine.length - before;
     const take = Math.min(chunk.length - at, room);
     const bytes = this.#gather(chunk, at, take);
     const end = bytes.indexOf(emptyLine, Math.max(0, before - 3));
     if (end === -1) {
-      checkBareLineEnds(bytes, Math.max(0, before - 1), this.side);
+      const bare = bareLineEnd(bytes, Math.max(0, before - 1));
+      if (bare !== -1) throw this.#refused(bytes.subarray(0, bare + 2));
       this.checkPartial(bytes);
-      if (this.#headLength > this.limits.head) throw this.tooLarge();
+      if (take === room) throw this.tooLarge(bytes);
       return at + take;
     }
-    if (end > this.limits.head) throw this.tooLarge();
     this.#headLength = 0;
     this.#headBytes = undefined;
     this.#headComplete(bytes.toString('latin1', 0, end + 2));
     return at + (end + 4 - before);
+  }
+
+  /** The fault that comes first in `bytes`, as it is told of a head that arrives whole. */
+  #refused(bytes: Buffer): SallyportError {
+    try {
+      this.parse(bytes.toString('latin1'));
+    } catch (error) {
+      if (error instanceof SallyportError) return error;
+      throw error;
+    }
+    const code: ErrorCode = this.side === 'request' ? 'ERR_REQUEST_SYNTAX' : 'ERR_RESPONSE_SYNTAX';
+    return new SallyportError(code, 'a bare CR or LF in the head (RFC 9112 §2.2)');
   }
 
   #gather(chunk: Buffer, at: number, take: number): Buffer {
@@ -288,7 +318,7 @@ abstract class H1Parser<Head extends H1RequestHead | H1ResponseHead> {
     this.#handler.head(head);
   }
 
-  protected tooLarge(): SallyportError {
+  protected tooLarge(_bytes: Buffer): SallyportError {
     const code: ErrorCode =
       this.side === 'request' ? 'ERR_REQUEST_HEAD_TOO_LARGE' : 'ERR_RESPONSE_HEAD_TOO_LARGE';
     return new SallyportError(code, `more than ${this.limits.head} bytes`);
@@ -307,14 +337,19 @@ export class RequestParser extends H1Parser<H1RequestHead> {
     return false;
   }
 
-  /** A target that is too long is told as such before its line has ended. */
-  protected override checkPartial(partial: Buffer): void {
-    const lineEnd = partial.indexOf('\r\n');
-    const line = lineEnd === -1 ? partial.length : lineEnd;
-    const targetStart = partial.indexOf(' ');
-    if (targetStart !== -1 && lineEnd === -1 && line - targetStart - 10 > this.limits.uri) {
-      throw new SallyportError('ERR_URI_TOO_LONG', `more than ${this.limits.uri} bytes`);
+  /** A target that is too long is told as such, though its line has not ended. */
+  protected override tooLarge(bytes: Buffer): SallyportError {
+    let at = 0;
+    while (tokenChars[bytes[at] ?? 0] === 1) at += 1;
+    const targetStart = at + 1;
+    if (at > 0 && bytes[at] === SP) {
+      do at += 1;
+      while (targetChars[bytes[at] ?? 0] === 1);
+      if (at - targetStart > this.limits.uri) {
+        return new SallyportError('ERR_URI_TOO_LONG', `more than ${this.limits.uri} bytes`);
+      }
     }
+    return super.tooLarge(bytes);
   }
 
   protected override truncated(): SallyportError {
@@ -354,16 +389,11 @@ export class ResponseParser extends H1Parser<H1ResponseHead> {
 
 const nothing = Buffer.alloc(0);
 
-/** RFC 9112 §2.2: a bare CR is invalid, and a bare LF is refused here, as soon as it is seen. */
-function checkBareLineEnds(bytes: Buffer, from: number, side: 'request' | 'response'): void {
+/** Where a CR or LF without the other is (RFC 9112 §2.2), −1 for nowhere: told as soon as it is seen. */
+function bareLineEnd(bytes: Buffer, from: number): number {
   for (let at = from; at < bytes.length; at += 1) {
-    const bare =
-      bytes[at] === LF
-        ? at === 0 || bytes[at - 1] !== CR
-        : bytes[at] === CR && at + 1 < bytes.length && bytes[at + 1] !== LF;
-    if (bare) {
-      const code: ErrorCode = side === 'request' ? 'ERR_REQUEST_SYNTAX' : 'ERR_RESPONSE_SYNTAX';
-      throw new SallyportError(code, `a bare ${bytes[at] === LF ? 'LF' : 'CR'} in the head (RFC 9112 §2.2)`);
-    }
+    if (bytes[at] === LF && (at === 0 || bytes[at - 1] !== CR)) return at;
+    if (bytes[at] === CR && at + 1 < bytes.length && bytes[at + 1] !== LF) return at;
   }
+  return -1;
 }

@@ -1,0 +1,144 @@
+/**
+ * Leaf certificates from a template.
+ *
+ * Per authority and profile nearly everything in a leaf is the same octets, encoded once; a leaf is those, a
+ * new serial, a new key, the times, the name and a signature.
+ */
+import type { Milliseconds } from '../base/bytes.js';
+import { SallyportError } from '../base/errors.js';
+import { abortable, isPromise } from './awaiting.js';
+import * as der from './der.js';
+import { type KeyProfile, type LeafKey, leafKeySource } from './leaf-keys.js';
+import type { CertificateName } from './names.js';
+import { toPem } from './pem.js';
+import { type Signer, algorithmIdentifier } from './signer.js';
+import type { LeafMaterial } from './store.js';
+import * as x509 from './x509.js';
+
+/** What minting needs of an authority. */
+export interface Issuer {
+  /** The subject of the CA certificate, a DER Name, octet for octet. */
+  readonly subject: Uint8Array;
+  readonly subjectKeyIdentifier: Uint8Array;
+  /** When the CA certificate is valid, in epoch milliseconds. */
+  readonly notBefore: number;
+  readonly notAfter: number;
+  readonly signer: Signer;
+}
+
+export interface MinterOptions {
+  readonly issuer: Issuer;
+  /** Default `p256`. */
+  readonly profile?: KeyProfile;
+  /** The time in epoch milliseconds; default `Date.now`. */
+  readonly now?: () => number;
+}
+
+/** How far a client's clock may be behind ours. */
+const clockSkew: Milliseconds = 60 * 60 * 1000;
+/**
+ * 199 days, both ends counted: browsers stop taking leaves of public CAs at 200 days in 2026, and platforms
+ * have applied such limits to private CAs before.
+ */
+const lifetime: Milliseconds = 199 * 24 * 60 * 60 * 1000 - 1000;
+/** The most characters that a commonName can have (RFC 5280 appendix A.1, ub-common-name). */
+const longestCommonName = 64;
+
+/** Mints the leaves of one authority in one profile. */
+export class Minter {
+  readonly profile: KeyProfile;
+  readonly #issuer: Issuer;
+  readonly #now: () => number;
+  readonly #makeKey: () => LeafKey | Promise<LeafKey>;
+  readonly #algorithm: Uint8Array;
+  /** The extensions that are the same in every leaf. */
+  readonly #extensions: readonly Uint8Array[];
+
+  constructor({ issuer, profile = 'p256', now = Date.now }: MinterOptions) {
+    this.profile = profile;
+    this.#issuer = issuer;
+    this.#now = now;
+    this.#makeKey = leafKeySource(profile);
+    this.#algorithm = algorithmIdentifier(issuer.signer.algorithm);
+    const { digitalSignature, keyEncipherment } = x509.keyUsageBits;
+    this.#extensions = [
+      x509.endEntity(),
+      // RSA keys may also be used for the key exchange of TLS 1.2 (RFC 5246 §7.4.2).
+      x509.keyUsage(profile === 'rsa-2048' ? digitalSignature | keyEncipherment : digitalSignature),
+      x509.extendedKeyUsageServer(),
+      x509.authorityKeyIdentifier(issuer.subjectKeyIdentifier),
+    ];
+  }
+
+  /**
+   * A new certificate with a new key for `name`, valid from an hour ago for 199 days, within the validity of
+   * the CA. Without a promise when both the key and the signature are made at once.
+   *
+   * Throws or rejects with `ERR_CA_BROKEN` when the CA certificate has ended, with `ERR_CANCELLED` when
+   * `options.signal` aborts while something is waited for, and with what the signer threw.
+   */
+  mint(
+    name: CertificateName,
+    options?: { readonly signal?: AbortSignal | undefined },
+  ): LeafMaterial | Promise<LeafMaterial> {
+    const key = this.#makeKey();
+    if (!isPromise(key)) return this.#certify(name, key, options);
+    return abortable(key, options?.signal).then((made) => this.#certify(name, made, options));
+  }
+
+  #certify(
+    name: CertificateName,
+    key: LeafKey,
+    options: { readonly signal?: AbortSignal | undefined } | undefined,
+  ): LeafMaterial | Promise<LeafMaterial> {
+    const now = Math.floor(this.#now() / 1000) * 1000;
+    const { subject: issuer, signer } = this.#issuer;
+    const notBefore = Math.max(now - clockSkew, this.#issuer.notBefore);
+    const notAfter = Math.min(now - clockSkew + lifetime, this.#issuer.notAfter);
+    if (notAfter <= now) {
+      const end = new Date(this.#issuer.notAfter).toISOString();
+      throw new SallyportError('ERR_CA_BROKEN', `its certificate ended at ${end}`);
+    }
+    const subject = subjectName(name);
+    const serial = x509.randomSerial();
+    const tbs = x509.toBeSigned({
+      serial: der.integer(serial),
+      algorithm: this.#algorithm,
+      issuer,
+      notBefore,
+      notAfter,
+      subject: subject ?? emptyName,
+      publicKey: key.publicKey,
+      extensions: [
+        ...this.#extensions,
+        x509.subjectKeyIdentifier(x509.keyIdentifier(key.publicKeyBits)),
+        x509.subjectAltName(subject === undefined, generalName(name)),
+      ],
+    });
+    const finish = (signature: Uint8Array): LeafMaterial => ({
+      certificatePem: toPem('CERTIFICATE', x509.signed(tbs, this.#algorithm, signature)),
+      privateKeyPem: key.privateKeyPem,
+      notBefore,
+      notAfter,
+      serial: serial.toString('hex'),
+    });
+    const signature = signer.sign(tbs, options);
+    if (!isPromise(signature)) return finish(signature);
+    return abortable(signature, options?.signal).then(finish);
+  }
+}
+
+const emptyName = x509.distinguishedName([]);
+
+/** The subject, with the host as commonName for old tools; `undefined` when it is too long for one. */
+function subjectName(name: CertificateName): Uint8Array | undefined {
+  if (name.host.length > longestCommonName) return undefined;
+  return x509.distinguishedName([[x509.commonName, name.host]]);
+}
+
+/** A GeneralName of RFC 5280 §4.2.1.6: dNSName [2] or iPAddress [7]. */
+function generalName(name: CertificateName): Uint8Array {
+  return name.kind === 'ip'
+    ? der.implicit(7, name.address)
+    : der.implicit(2, Buffer.from(name.host, 'latin1'));
+}

@@ -1,0 +1,343 @@
+/** The commands: what each is for and which options it takes. Parsing, help and docs/cli.md come from here. */
+import type { Limits, Timeouts } from '../base/limits.js';
+import { type Flag, type List, type Operands, type OptionTable, type Value } from './options.js';
+import { trustNames } from './trust-advice.js';
+import {
+  limitDefaults,
+  parseChoice,
+  parseCount,
+  parseHost,
+  parseLimit,
+  parsePath,
+  parsePort,
+  parsePortOrOff,
+  parsePositiveDuration,
+  parseReadBufferSize,
+  parseStore,
+  parseText,
+  parseTimeout,
+  type Setting,
+  timeoutDefaults,
+} from './values.js';
+
+/** One command, with what `--help` says about it. */
+export interface Command {
+  /** What follows `sallyport` on the command line. */
+  readonly usage: string;
+  /** One line, for the list of commands. */
+  readonly about: string;
+  /** What it does: paragraphs of one line each. */
+  readonly details: readonly string[];
+  readonly options: OptionTable;
+  readonly operands: Operands;
+  readonly examples: readonly string[];
+}
+
+const caDir = {
+  kind: 'value',
+  placeholder: 'DIR',
+  about: 'Directory of the CA: ca.pem and ca-key.pem. Made on first use.',
+  parse: parsePath,
+  default: '~/.sallyport',
+} as const satisfies Value<string>;
+
+const json: Flag = { kind: 'flag', about: 'Print one JSON object instead of text for people.' };
+
+const noColor: Flag = {
+  kind: 'flag',
+  about: 'No colours. NO_COLOR and FORCE_COLOR in the environment are honoured too.',
+};
+
+const create: Flag = { kind: 'flag', about: 'Make the CA if there is none yet.' };
+
+/** What every command that starts a proxy takes. */
+const proxyOptions = {
+  caDir,
+  upstreamCa: {
+    kind: 'value',
+    placeholder: 'FILE',
+    about: 'PEM file of CAs to trust for origins, in addition to the roots that Node trusts.',
+    parse: parsePath,
+  } satisfies Value<string>,
+  insecureUpstream: {
+    kind: 'flag',
+    about: 'Accept any certificate of an origin. Anybody on the way can then read and change the traffic.',
+  } satisfies Flag,
+  noVia: {
+    kind: 'flag',
+    about: 'Add no Via field to messages. It is what finds loops through other proxies.',
+  } satisfies Flag,
+  maxConnections: {
+    kind: 'value',
+    placeholder: 'N',
+    about: 'Client connections at one time; one more gets 503. The same as --limit connections=N.',
+    parse: parseCount(1),
+  } satisfies Value<number>,
+  timeout: {
+    kind: 'list',
+    placeholder: 'NAME=DURATION',
+    about: `How long one phase may take: 500ms, 10s, 2m, or off. Repeatable. Defaults: ${timeoutDefaults()}.`,
+    parse: parseTimeout,
+  } satisfies List<Setting<keyof Timeouts>>,
+  limit: {
+    kind: 'list',
+    placeholder: 'NAME=VALUE',
+    about: `How much may be used: a number, or 64KiB where it counts bytes; request-body takes off too. Repeatable. Defaults: ${limitDefaults()}.`,
+    parse: parseLimit,
+  } satisfies List<Setting<keyof Limits>>,
+} as const;
+
+const logFormat = {
+  kind: 'value',
+  placeholder: 'FORMAT',
+  about: 'How exchanges are logged: pretty, or json (one object a line).',
+  parse: parseChoice('pretty', 'json'),
+  default: 'pretty',
+} as const satisfies Value<'pretty' | 'json'>;
+
+const run = {
+  usage: '[run] [options]',
+  about: 'Run the proxy (what `sallyport` alone does).',
+  details: [
+    'Listens for HTTP proxy clients, decrypts what they send over HTTPS, and prints a line per exchange.',
+    'Prints «listening on http://HOST:PORT» on stdout when it accepts connections. SIGTERM or SIGINT lets running exchanges end and exits with 0; a second one cuts them off.',
+  ],
+  operands: 'none',
+  options: {
+    host: {
+      kind: 'value',
+      placeholder: 'HOST',
+      about: 'Address to listen on. Whoever can connect can use the proxy.',
+      parse: parseHost,
+      default: '127.0.0.1',
+    } satisfies Value<string>,
+    port: {
+      kind: 'value',
+      placeholder: 'PORT',
+      about: 'Port to listen on; 0 takes a free one.',
+      parse: parsePort,
+      default: '8080',
+    } satisfies Value<number>,
+    ...proxyOptions,
+    store: {
+      kind: 'value',
+      placeholder: 'STORE',
+      about: 'Where leaf certificates are kept. This version has memory only.',
+      parse: parseStore,
+      default: 'memory',
+    } satisfies Value<unknown>,
+    readBufferSize: {
+      kind: 'value',
+      placeholder: 'SIZE',
+      about: 'The most that one read takes. This version has 256KiB only.',
+      parse: parseReadBufferSize,
+      default: '256KiB',
+    } satisfies Value<number>,
+    workers: {
+      kind: 'value',
+      placeholder: 'N',
+      about: 'Processes that share the port. This version has 1 only.',
+      parse: parseCount(1),
+      default: '1',
+    } satisfies Value<number>,
+    uiPort: {
+      kind: 'value',
+      placeholder: 'PORT',
+      about: 'Port of the dashboard, or off. This version has off only.',
+      parse: parsePortOrOff,
+      default: 'off',
+    } satisfies Value<number | 'off'>,
+    drainTimeout: {
+      kind: 'value',
+      placeholder: 'DURATION',
+      about: 'How long running exchanges may go on after the first SIGTERM.',
+      parse: parsePositiveDuration,
+      default: '10s',
+    } satisfies Value<number>,
+    logFormat,
+    quiet: { kind: 'flag', about: 'No exchange lines and no start-up message.' } satisfies Flag,
+    noColor,
+  },
+  examples: [
+    'sallyport',
+    'sallyport run --port 0 --ca-dir ./ca --log-format json',
+    'sallyport run --upstream-ca corporate-ca.pem --timeout connect=3s --limit head=128KiB',
+  ],
+} as const satisfies Command;
+
+const exec = {
+  usage: 'exec [options] -- CMD [ARG …]',
+  about: 'Run a command with its traffic going through a proxy of its own.',
+  details: [
+    'Starts a proxy on a free port of 127.0.0.1, runs CMD with the variables that make common tools use it and trust its CA, and ends with the status of CMD (128 + the number of the signal that ended it). Signals are passed on.',
+    'CMD that is not found gives 127, one that cannot be executed 126.',
+  ],
+  operands: 'command',
+  options: {
+    ...proxyOptions,
+    noProxy: {
+      kind: 'value',
+      placeholder: 'LIST',
+      about: "NO_PROXY for CMD; '' clears it. Without this option the value of your environment stays.",
+      parse: parseText,
+      mayBeEmpty: true,
+    } satisfies Value<string>,
+    log: {
+      kind: 'value',
+      placeholder: 'FILE',
+      about: 'Append a line per exchange to FILE (mode 0600 where it is made).',
+      parse: parsePath,
+    } satisfies Value<string>,
+    verbose: { kind: 'flag', about: 'Print a line per exchange to stderr.' } satisfies Flag,
+    logFormat,
+    quiet: { kind: 'flag', about: 'No notices about the environment on stderr.' } satisfies Flag,
+    noColor,
+  },
+  examples: [
+    'sallyport exec -- curl https://example.com/',
+    'sallyport exec --verbose -- npm test',
+    "sallyport exec --no-proxy '' --log traffic.log -- python3 client.py",
+  ],
+} as const satisfies Command;
+
+const caShow = {
+  usage: 'ca show [options]',
+  about: 'Show where the CA is, its fingerprint and how long it is valid.',
+  details: ['Fails when there is no CA yet, unless --create is given.'],
+  operands: 'none',
+  options: { caDir, create, json },
+  examples: ['sallyport ca show', 'sallyport ca show --create --json'],
+} as const satisfies Command;
+
+const caExport = {
+  usage: 'ca export [options]',
+  about: 'Write the CA certificate as PEM, DER or PKCS #12.',
+  details: [
+    'pem holds the certificate, followed by its issuers where it is not a root; der the certificate; p12 is a trust store for Java, Windows and macOS. The private key is in none of them.',
+    'Without --out it goes to stdout; der and p12 are not written to a terminal.',
+  ],
+  operands: 'none',
+  options: {
+    caDir,
+    create,
+    format: {
+      kind: 'value',
+      placeholder: 'FORMAT',
+      about: 'pem, der or p12.',
+      parse: parseChoice('pem', 'der', 'p12'),
+      default: 'pem',
+    } satisfies Value<'pem' | 'der' | 'p12'>,
+    out: {
+      kind: 'value',
+      placeholder: 'FILE',
+      about: 'File to write; one that is there is replaced.',
+      parse: parsePath,
+    } satisfies Value<string>,
+    password: {
+      kind: 'value',
+      placeholder: 'TEXT',
+      about: 'Password of the p12 file. It holds no secret: importers insist on one.',
+      parse: parseText,
+      default: 'changeit',
+    } satisfies Value<string>,
+  },
+  examples: [
+    'sallyport ca export > ca.pem',
+    'sallyport ca export --format der --out ca.crt',
+    'sallyport ca export --format p12 --out truststore.p12',
+  ],
+} as const satisfies Command;
+
+const caImport = {
+  usage: 'ca import --cert FILE --key FILE [options]',
+  about: 'Use an existing RSA or EC CA instead of one that is made.',
+  details: [
+    'Copies the certificate (with its chain, if the file has one) and the key into the CA directory, which must not hold a CA yet.',
+  ],
+  operands: 'none',
+  options: {
+    caDir,
+    cert: {
+      kind: 'value',
+      placeholder: 'FILE',
+      about: 'PEM file of the CA certificate, followed by its issuers if it is not a root.',
+      parse: parsePath,
+    } satisfies Value<string>,
+    key: {
+      kind: 'value',
+      placeholder: 'FILE',
+      about: 'PEM file of its private key.',
+      parse: parsePath,
+    } satisfies Value<string>,
+    passphraseFile: {
+      kind: 'value',
+      placeholder: 'FILE',
+      about: 'File whose first line decrypts the key. The key is stored without a passphrase, mode 0600.',
+      parse: parsePath,
+    } satisfies Value<string>,
+  },
+  examples: ['sallyport ca import --cert corporate-ca.pem --key corporate-ca-key.pem --ca-dir ./ca'],
+} as const satisfies Command;
+
+const caTrust = {
+  usage: 'ca trust --print [options]',
+  about: 'Say how each system, browser and tool is made to trust the CA.',
+  details: ['Changes nothing: it prints the commands, you choose which to run.'],
+  operands: 'none',
+  options: {
+    caDir,
+    create,
+    print: { kind: 'flag', about: 'Print what to run. Required.' } satisfies Flag,
+    for: {
+      kind: 'list',
+      placeholder: 'NAME',
+      about: `Only this one. Repeatable. Names: ${trustNames.join(', ')}.`,
+      parse: parseChoice(...trustNames),
+    } satisfies List<string>,
+  },
+  examples: ['sallyport ca trust --print', 'sallyport ca trust --print --for firefox --for java'],
+} as const satisfies Command;
+
+const doctor = {
+  usage: 'doctor [options]',
+  about: 'Check this machine, and make one intercepted request end to end.',
+  details: [
+    'Each line is ✓ (fine), ! (works, with something to know) or ✗ (broken), with what to do. Exits with 1 if there is a ✗. Nothing is changed.',
+  ],
+  operands: 'none',
+  options: {
+    caDir,
+    host: {
+      kind: 'value',
+      placeholder: 'HOST',
+      about: 'The address that the proxy is to listen on.',
+      parse: parseHost,
+      default: '127.0.0.1',
+    } satisfies Value<string>,
+    port: {
+      kind: 'value',
+      placeholder: 'PORT',
+      about: 'The port that the proxy is to listen on.',
+      parse: parsePort,
+      default: '8080',
+    } satisfies Value<number>,
+    json,
+    noColor,
+  },
+  examples: ['sallyport doctor', 'sallyport doctor --ca-dir ./ca --port 3128 --json'],
+} as const satisfies Command;
+
+/** By what is typed after `sallyport`. */
+export const commands = {
+  run,
+  exec,
+  'ca show': caShow,
+  'ca export': caExport,
+  'ca import': caImport,
+  'ca trust': caTrust,
+  doctor,
+} as const satisfies Readonly<Record<string, Command>>;
+
+export type CommandName = keyof typeof commands;
+
+export const commandNames = Object.keys(commands) as readonly CommandName[];

@@ -1,0 +1,408 @@
+/**
+ * The upstream leg of HTTP/1.1: one connection to an origin, one exchange at a time.
+ *
+ * The pool owns the connection; an exchange borrows it from `send` until `ResponseReceiver.released`. Only
+ * then may it carry another exchange, and only if it is `usable`.
+ */
+import type { Duplex } from 'node:stream';
+import { SallyportError, toSallyportError } from '../base/errors.js';
+import type { BodySink, BodySource } from '../base/flow.js';
+import type { Limits } from '../base/limits.js';
+import { fieldLines } from './forward.js';
+import type { Framing, H1ResponseHead } from './head.js';
+import { Outbox } from './outbox.js';
+import { ResponseParser } from './parser.js';
+
+/** What an exchange hears of its response, in this order. After `failed` nothing more comes. */
+export interface ResponseReceiver {
+  /** 1xx, any number of them (RFC 9110 §15.2). */
+  interim(head: H1ResponseHead): void;
+  /** The final head. Take the body by `body.pipe`, now or later; it waits. */
+  final(head: H1ResponseHead, body: BodySource): void;
+  /** The origin agreed to another protocol: the socket, paused, and what it sent already. */
+  upgraded(head: H1ResponseHead, socket: Duplex, rest: Buffer): void;
+  /** Body bytes arrived, or the origin took some: the exchange is alive. */
+  progress(): void;
+  /**
+   * The exchange cannot be completed, and the connection is closed. `untouched`: not a byte of a response
+   * had arrived. The sink of a body is not told: the receiver knows what its client may be made to believe.
+   */
+  failed(error: SallyportError, untouched: boolean): void;
+  /** The exchange is over for this connection. */
+  released(connection: ClientConnection): void;
+}
+
+export interface OutgoingRequest {
+  readonly method: string;
+  /** Start line and fields, to the empty line. */
+  readonly text: string;
+  readonly framing: Framing;
+  /** Whether a 101 may come. */
+  readonly upgrade: boolean;
+}
+
+export class ClientConnection {
+  readonly socket: Duplex;
+  /** Exchanges begun on this connection. */
+  exchanges = 0;
+  /** Told once when the connection is over, whoever ended it: the pool's. */
+  onClosed: (() => void) | undefined;
+  readonly outbox: Outbox;
+  readonly limits: Limits;
+  readonly parser: ResponseParser;
+  #current: ClientStream | undefined;
+  #closed = false;
+  #parsing = false;
+  #inputPaused = false;
+  #upgradedTo: (() => void) | undefined;
+  readonly #onData = (chunk: Buffer): void => {
+    this.#parse(chunk);
+  };
+  readonly #onEnd = (): void => {
+    this.#ended();
+  };
+  readonly #onDrain = (): void => {
+    this.#current?.drained();
+  };
+  readonly #onError = (error: Error): void => {
+    this.#lost(error);
+  };
+  readonly #onClose = (): void => {
+    this.#lost(undefined);
+  };
+
+  /** Takes ownership of a connected socket. */
+  constructor(socket: Duplex, limits: Limits) {
+    this.socket = socket;
+    this.limits = limits;
+    this.outbox = new Outbox(socket);
+    this.parser = new ResponseParser(
+      {
+        head: (head) => {
+          this.#head(head);
+        },
+        data: (chunk) => {
+          this.#current?.receive(chunk, this.parser.wire);
+        },
+        end: (trailers) => {
+          this.#current?.receiveEnd(trailers);
+        },
+      },
+      limits,
+    );
+    socket.on('data', this.#onData);
+    socket.on('end', this.#onEnd);
+    socket.on('drain', this.#onDrain);
+    socket.on('error', this.#onError);
+    socket.on('close', this.#onClose);
+  }
+
+  /** For the pool: nothing is to be done, as reading goes on and finds out when the origin closes. */
+  onIdle(): void {
+    this.resumeInput();
+  }
+
+  /** Whether it is open and idle. */
+  get usable(): boolean {
+    return !this.#closed && !this.#current && !this.parser.midMessage;
+  }
+
+  /** Sends a request; the result takes its body. Only on a `usable` connection. */
+  send(request: OutgoingRequest, receiver: ResponseReceiver): ClientStream {
+    this.exchanges += 1;
+    this.parser.requestMethod = request.method;
+    const stream = new ClientStream(this, request, receiver);
+    this.#current = stream;
+    this.outbox.text(request.text);
+    if (request.framing === 'none') this.outbox.flush();
+    return stream;
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#detach();
+    this.socket.on('error', ignoreAfterClose);
+    this.socket.destroy();
+  }
+
+  pauseInput(): void {
+    if (this.#inputPaused || this.#closed) return;
+    this.#inputPaused = true;
+    this.socket.pause();
+  }
+
+  resumeInput(): void {
+    if (!this.#inputPaused || this.#closed) return;
+    this.#inputPaused = false;
+    this.socket.resume();
+  }
+
+  /** For the stream: the body is wanted now. */
+  resumeBody(): void {
+    if (!this.parser.paused) return;
+    this.resumeInput();
+    this.#parse(undefined);
+  }
+
+  /** For the stream: both directions are over. */
+  streamEnded(stream: ClientStream, reusable: boolean): void {
+    if (this.#current !== stream) return;
+    this.#current = undefined;
+    if (reusable) this.resumeInput();
+    else this.close();
+    stream.receiver.released(this);
+  }
+
+  #parse(chunk: Buffer | undefined): void {
+    this.#parsing = true;
+    try {
+      if (chunk) this.#receive(chunk);
+      else this.parser.resume();
+    } catch (error) {
+      this.#parsing = false;
+      this.#fail(toSallyportError(error));
+      return;
+    }
+    this.#parsing = false;
+    this.#current?.sink?.flush();
+    const upgrade = this.#upgradedTo;
+    this.#upgradedTo = undefined;
+    if (upgrade) upgrade();
+    else if (this.parser.waiting) this.pauseInput();
+  }
+
+  #receive(chunk: Buffer): void {
+    if (!this.#current) throw unasked();
+    this.#current.touched = true;
+    this.parser.push(chunk);
+  }
+
+  #head(head: H1ResponseHead): void {
+    const stream = this.#current;
+    if (!stream) throw unasked();
+    const { receiver } = stream;
+    if (head.status === 101) {
+      if (!stream.request.upgrade) {
+        throw new SallyportError('ERR_UPGRADE_UNEXPECTED', 'it answered 101 to a request without Upgrade');
+      }
+      this.parser.stop();
+      const hand = (): void => {
+        this.#current = undefined;
+        this.socket.pause();
+        this.#detach();
+        receiver.upgraded(head, this.socket, this.parser.takeRest());
+      };
+      if (this.#parsing) this.#upgradedTo = hand;
+      else hand();
+    } else if (head.status < 200) {
+      receiver.interim(head);
+    } else {
+      stream.head = head;
+      receiver.final(head, stream);
+      if (this.#current === stream && !stream.sink) this.parser.pause();
+    }
+  }
+
+  #ended(): void {
+    const stream = this.#current;
+    if (!stream) {
+      this.close();
+      return;
+    }
+    if (this.parser.paused) {
+      stream.inputEnded = true;
+      return;
+    }
+    this.finishInput();
+  }
+
+  /** For the stream: the origin had closed its side before the body was asked for. */
+  finishInput(): void {
+    const stream = this.#current;
+    try {
+      this.parser.finish();
+    } catch (error) {
+      this.#fail(toSallyportError(error));
+      return;
+    }
+    stream?.sink?.flush();
+    // The body that lasts until the close is complete, or nothing had arrived at all.
+    if (this.#current) this.#lost(undefined);
+  }
+
+  #lost(cause: Error | undefined): void {
+    if (this.#closed) return;
+    const detail = cause ? cause.message : 'it closed the connection';
+    const inBody = this.#current?.head !== undefined;
+    const code = inBody ? 'ERR_RESPONSE_TRUNCATED' : 'ERR_UPSTREAM_RESET';
+    this.#fail(new SallyportError(code, detail, { cause }));
+  }
+
+  #fail(error: SallyportError): void {
+    const stream = this.#current;
+    this.#current = undefined;
+    this.close();
+    stream?.fail(error);
+  }
+
+  #detach(): void {
+    this.#closed = true;
+    const { socket } = this;
+    socket.off('data', this.#onData);
+    socket.off('end', this.#onEnd);
+    socket.off('drain', this.#onDrain);
+    socket.off('error', this.#onError);
+    socket.off('close', this.#onClose);
+    this.onClosed?.();
+  }
+}
+
+/** RFC 9112 §9.2: bytes that answer no request, such as a 408 that announces a time-out. */
+function unasked(): SallyportError {
+  return new SallyportError('ERR_RESPONSE_SYNTAX', 'the origin sent bytes without being asked');
+}
+
+function ignoreAfterClose(): void {
+  // The connection is over and was reported; a late reset of its socket has nobody left to tell.
+}
+
+/** One request on its way out, and the response on its way in. */
+export class ClientStream implements BodySink, BodySource {
+  readonly request: OutgoingRequest;
+  readonly receiver: ResponseReceiver;
+  readonly #connection: ClientConnection;
+  /** Where the response body goes. */
+  sink: BodySink | undefined;
+  /** Where the request body comes from. */
+  source: BodySource | undefined;
+  /** The final response head. */
+  head: H1ResponseHead | undefined;
+  /** Whether a byte of a response has arrived. */
+  touched = false;
+  inputEnded = false;
+  bytes = 0;
+  #requestSent: boolean;
+  #responseComplete = false;
+  #waitsForDrain = false;
+  #over = false;
+
+  constructor(connection: ClientConnection, request: OutgoingRequest, receiver: ResponseReceiver) {
+    this.#connection = connection;
+    this.request = request;
+    this.receiver = receiver;
+    this.#requestSent = request.framing === 'none';
+  }
+
+  /** Gives the exchange up: the connection is closed, and the receiver hears only `released`. */
+  cancel(): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#connection.streamEnded(this, false);
+  }
+
+  // The request body, as a sink.
+
+  get takesChunked(): boolean {
+    return this.request.framing === 'chunked';
+  }
+
+  write(chunk: Buffer): boolean {
+    if (this.#over) return true;
+    const { outbox } = this.#connection;
+    if (this.request.framing === 'chunked') {
+      outbox.text(`${chunk.length.toString(16)}\r\n`);
+      outbox.bytes(chunk);
+      outbox.text('\r\n');
+    } else {
+      outbox.bytes(chunk);
+    }
+    return this.#roomy();
+  }
+
+  writeEncoded(chunk: Buffer): boolean {
+    if (this.#over) return true;
+    this.#connection.outbox.bytes(chunk);
+    return this.#roomy();
+  }
+
+  flush(): void {
+    if (!this.#over) this.#connection.outbox.flush();
+  }
+
+  end(trailers: readonly string[]): void {
+    if (this.#over || this.#requestSent) return;
+    const { outbox } = this.#connection;
+    if (this.request.framing === 'chunked') outbox.text(`0\r\n${fieldLines(trailers)}\r\n`);
+    outbox.flush();
+    this.#requestSent = true;
+  }
+
+  /** The request broke off: the origin must not take what it has for the whole. */
+  abort(_error: SallyportError): void {
+    this.cancel();
+  }
+
+  // The response body, as a source.
+
+  pipe(sink: BodySink): void {
+    this.sink = sink;
+    sink.source = this;
+    if (this.head?.framing === 'chunked' && sink.takesChunked) this.#connection.parser.wire = true;
+    this.#connection.resumeBody();
+    if (this.inputEnded && !this.#over) this.#connection.finishInput();
+  }
+
+  resume(): void {
+    this.#connection.resumeInput();
+  }
+
+  /** For the connection. */
+  receive(chunk: Buffer, encoded: boolean): void {
+    const { sink } = this;
+    if (!sink) return;
+    this.bytes = this.#connection.parser.bodyBytes;
+    this.receiver.progress();
+    const roomy = encoded ? sink.writeEncoded(chunk) : sink.write(chunk);
+    if (!roomy) this.#connection.pauseInput();
+  }
+
+  /** For the connection. */
+  receiveEnd(trailers: readonly string[]): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#responseComplete = true;
+    this.bytes = this.#connection.parser.bodyBytes;
+    // The connection is free before the client hears the end: its next request may come within this call.
+    // Bytes behind the response answer no request: such a connection is not used again.
+    const { parser } = this.#connection;
+    const reusable = this.#requestSent && this.head?.persistent === true && !parser.waiting;
+    this.#connection.streamEnded(this, reusable);
+    this.sink?.end(trailers);
+  }
+
+  /** For the connection. */
+  fail(error: SallyportError): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.receiver.failed(error, !this.touched);
+    this.receiver.released(this.#connection);
+  }
+
+  /** For the connection. */
+  drained(): void {
+    if (!this.#waitsForDrain) return;
+    this.#waitsForDrain = false;
+    this.receiver.progress();
+    this.source?.resume();
+  }
+
+  get complete(): boolean {
+    return this.#responseComplete;
+  }
+
+  #roomy(): boolean {
+    if (this.#connection.outbox.backlog < this.#connection.limits.buffered) return true;
+    this.#waitsForDrain = true;
+    return false;
+  }
+}

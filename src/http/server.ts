@@ -1,0 +1,528 @@
+/**
+ * The client leg of HTTP/1.1: one connection, its requests one after the other (RFC 9112 §9.3).
+ *
+ * A request becomes a `ServerStream`, given to the handler as soon as its head is complete. Pipelined
+ * requests wait in the parser until the response before them has ended. The connection owns its socket until
+ * `takeOver` hands it on; closing the connection's context destroys it.
+ */
+import type { Duplex } from 'node:stream';
+import type { Context } from '../base/context.js';
+import { SallyportError, toSallyportError } from '../base/errors.js';
+import type { BodySink, BodySource } from '../base/flow.js';
+import type { Limits, Timeouts } from '../base/limits.js';
+import { errorResponse } from './error-response.js';
+import { fieldLines, forwardedResponse, type ResponseCoding, responseCoding } from './forward.js';
+import type { H1RequestHead, H1ResponseHead } from './head.js';
+import { Outbox } from './outbox.js';
+import { RequestParser } from './parser.js';
+
+export interface ServerConnectionOptions {
+  /** The connection's context: its deadline is set here; when it closes, the socket is destroyed. */
+  readonly context: Context;
+  readonly limits: Limits;
+  readonly timeouts: Timeouts;
+  /** Whether the end of the client's bytes may be a half-close (TCP) or means that it left (TLS). */
+  readonly halfClose: boolean;
+  readonly handler: ServerHandler;
+}
+
+export interface ServerHandler {
+  /** A request head has arrived. The handler answers by `respond`, now or later. */
+  exchange(stream: ServerStream): void;
+  /**
+   * What arrived is no request: `connection.refuse(error)` answers it and closes the connection.
+   * Not called for a client that leaves or falls silent between two requests.
+   */
+  failed(error: SallyportError, connection: ServerConnection): void;
+}
+
+/** Takes a socket over, with the bytes that arrived and belong to the new protocol. */
+export type SocketTaker = (socket: Duplex, rest: Buffer) => void;
+
+/** Who is told when the client of a stream leaves, or its request turns out broken. */
+export interface StreamOwner {
+  /** The request cannot be completed. A response may still be sent unless the client is gone. */
+  requestFailed(error: SallyportError): void;
+  /** Body bytes arrived, or the client took some: the exchange is alive. */
+  progress(): void;
+  /** All of the request has arrived. */
+  requestEnded(): void;
+}
+
+/** How long a closing connection waits for the client to take the last response (RFC 9112 §9.6). */
+const lingerTime = 2_000;
+
+export class ServerConnection {
+  readonly socket: Duplex;
+  readonly outbox: Outbox;
+  readonly #options: ServerConnectionOptions;
+  readonly #parser: RequestParser;
+  #current: ServerStream | undefined;
+  #closing = false;
+  #inputEnded = false;
+  #inputPaused = false;
+  #parsing = false;
+  #taker: SocketTaker | undefined;
+  #done = false;
+  readonly #onData = (chunk: Buffer): void => {
+    this.push(chunk);
+  };
+  readonly #onEnd = (): void => {
+    this.#ended();
+  };
+  readonly #onDrain = (): void => {
+    this.#current?.drained();
+  };
+  readonly #onError = (error: Error): void => {
+    this.#gone(error);
+  };
+  readonly #onClose = (): void => {
+    this.#gone(undefined);
+  };
+  /** Its deadline is that of the next request head; it outlives no connection. */
+  readonly #waiting: Context;
+  readonly #stopContext: () => void;
+
+  constructor(socket: Duplex, options: ServerConnectionOptions) {
+    this.socket = socket;
+    this.outbox = new Outbox(socket);
+    this.#options = options;
+    this.#parser = new RequestParser(
+      {
+        begin: () => {
+          this.#waiting.setTimeout(options.timeouts.requestHead, 'ERR_REQUEST_HEAD_TIMEOUT');
+        },
+        head: (head) => {
+          this.#begin(head);
+        },
+        data: (chunk) => {
+          this.#current?.receive(chunk, this.#parser.wire);
+        },
+        end: (trailers) => {
+          this.#parser.pause();
+          this.#current?.receiveEnd(trailers);
+        },
+      },
+      options.limits,
+    );
+    socket.on('data', this.#onData);
+    socket.on('end', this.#onEnd);
+    socket.on('drain', this.#onDrain);
+    socket.on('error', this.#onError);
+    socket.on('close', this.#onClose);
+    this.#waiting = options.context.withCancel();
+    this.#waiting.onClose((waiting) => {
+      this.#waitedTooLong(waiting);
+    });
+    this.#stopContext = options.context.onClose((context) => this.#contextClosed(context));
+  }
+
+  /** Begins with bytes that were read before (none: an empty buffer). */
+  start(firstBytes: Buffer): void {
+    this.#waitForRequest();
+    if (firstBytes.length > 0) this.push(firstBytes);
+    if (!this.#done && !this.#inputPaused) this.socket.resume();
+  }
+
+  /** No further request: closes at once when idle, else after the running exchange. */
+  shutdown(): void {
+    this.#closing = true;
+    if (!this.#current && !this.#parser.midMessage) this.#finish();
+  }
+
+  /** Whether the connection will be closed after the running exchange. */
+  get closing(): boolean {
+    return this.#closing || this.#inputEnded;
+  }
+
+  /** Takes bytes of the client. */
+  push(chunk: Buffer): void {
+    if (!this.#done) this.#parse(chunk);
+  }
+
+  /** Parses `chunk`, or goes on with what waits. */
+  #parse(chunk: Buffer | undefined): void {
+    this.#parsing = true;
+    try {
+      if (chunk) this.#parser.push(chunk);
+      else this.#parser.resume();
+      this.#current?.sink?.flush();
+    } catch (error) {
+      this.#broken(toSallyportError(error));
+    }
+    this.#parsing = false;
+    if (this.#taker) this.#handOver(this.#taker);
+    // Bytes that nobody can take yet must not pile up.
+    else if (this.#parser.waiting) this.pauseInput();
+  }
+
+  /** Answers what is no request with an error response, and closes. */
+  refuse(error: SallyportError): void {
+    if (this.#done) return;
+    const { head, body } = errorResponse(error, { accept: undefined, method: 'GET', limits: this.limits });
+    this.outbox.text(forwardedResponse(head, 'length', 'close', ''));
+    this.outbox.bytes(body);
+    this.outbox.flush();
+    this.#finish();
+  }
+
+  /** For the stream: reading goes on. */
+  resumeInput(): void {
+    if (!this.#inputPaused || this.#done) return;
+    this.#inputPaused = false;
+    this.socket.resume();
+  }
+
+  pauseInput(): void {
+    if (this.#inputPaused || this.#done) return;
+    this.#inputPaused = true;
+    this.socket.pause();
+  }
+
+  get parser(): RequestParser {
+    return this.#parser;
+  }
+
+  get limits(): Limits {
+    return this.#options.limits;
+  }
+
+  /** For the stream: its response is complete. */
+  streamEnded(stream: ServerStream, reusable: boolean): void {
+    if (this.#current !== stream || this.#done) return;
+    this.#current = undefined;
+    if (!reusable || this.closing) {
+      this.#finish();
+      return;
+    }
+    this.#waitForRequest();
+    this.resumeInput();
+    if (this.#parser.paused) this.#parse(undefined);
+    if (this.#inputEnded && !this.#current) this.#finish();
+  }
+
+  /** For the stream: nothing that was sent may look complete. */
+  streamAborted(stream: ServerStream): void {
+    if (this.#current === stream) this.destroy();
+  }
+
+  /**
+   * Hands the socket on, paused, with what arrived after the head, once the parser has let go of it. The
+   * taker must listen for `error` at once. The connection is over; its context is not.
+   */
+  takeOver(taker: SocketTaker): void {
+    this.#parser.stop();
+    this.socket.pause();
+    this.#taker = taker;
+    if (!this.#parsing) this.#handOver(taker);
+  }
+
+  #handOver(taker: SocketTaker): void {
+    this.#taker = undefined;
+    if (this.#done) return;
+    this.#detach();
+    taker(this.socket, this.#parser.takeRest());
+  }
+
+  destroy(): void {
+    if (this.#done) return;
+    this.#detach();
+    this.socket.on('error', ignoreAfterDestroy);
+    this.socket.destroy();
+  }
+
+  #begin(head: H1RequestHead): void {
+    this.#waiting.setTimeout(Number.POSITIVE_INFINITY, 'ERR_REQUEST_HEAD_TIMEOUT');
+    const stream = new ServerStream(this, head);
+    this.#current = stream;
+    this.#options.handler.exchange(stream);
+    // Not answered yet and nobody takes the body: wait, so that nothing is buffered.
+    if (this.#current === stream && !stream.sink && head.framing !== 'none') this.#parser.pause();
+  }
+
+  #waitForRequest(): void {
+    this.#waiting.setTimeout(this.#options.timeouts.idleClient, 'ERR_REQUEST_HEAD_TIMEOUT');
+  }
+
+  /** For the stream: the body is wanted now. */
+  resumeBody(): void {
+    this.resumeInput();
+    if (this.#parser.paused) this.#parse(undefined);
+    if (this.#inputEnded) this.#finishInput();
+  }
+
+  #ended(): void {
+    this.#inputEnded = true;
+    if (this.#parser.paused && this.#current && !this.#current.requestComplete) return;
+    this.#finishInput();
+  }
+
+  #finishInput(): void {
+    const current = this.#current;
+    try {
+      if (!this.#parser.paused) this.#parser.finish();
+    } catch (error) {
+      if (current) current.fail(toSallyportError(error));
+      else this.destroy();
+      return;
+    }
+    if (!current) this.#finish();
+    else if (!this.#options.halfClose) this.#gone(undefined);
+  }
+
+  #broken(error: SallyportError): void {
+    this.#closing = true;
+    const current = this.#current;
+    if (current) current.fail(error);
+    else this.#options.handler.failed(error, this);
+  }
+
+  #gone(cause: Error | undefined): void {
+    if (this.#done) return;
+    const current = this.#current;
+    this.destroy();
+    const detail = cause ? cause.message : 'it closed its connection';
+    current?.fail(new SallyportError('ERR_CLIENT_GONE', detail, { cause }));
+  }
+
+  /** A head that began and did not end in time is told so; silence between requests is no error. */
+  #waitedTooLong(waiting: Context): void {
+    const { err } = waiting;
+    if (this.#done || this.#current || err?.code !== 'ERR_REQUEST_HEAD_TIMEOUT') return;
+    if (this.#parser.midMessage) this.#options.handler.failed(err, this);
+    else this.#finish();
+  }
+
+  #contextClosed(context: Context): void {
+    if (this.#done) return;
+    const { err } = context;
+    const current = this.#current;
+    this.destroy();
+    current?.fail(err ?? new SallyportError('ERR_CANCELLED', 'the connection was closed'));
+  }
+
+  /** The last byte was sent: closes without a reset that would take the response from the client. */
+  #finish(): void {
+    if (this.#done) return;
+    const { socket } = this;
+    const { context } = this.#options;
+    this.#detach();
+    socket.on('error', ignoreAfterDestroy);
+    // Destroyed by itself once both directions have ended.
+    socket.end();
+    const stop = context.onClose(() => socket.destroy());
+    socket.once('close', stop);
+    context.setTimeout(lingerTime, 'ERR_CANCELLED');
+    socket.resume();
+  }
+
+  #detach(): void {
+    this.#done = true;
+    const { socket } = this;
+    socket.off('data', this.#onData);
+    socket.off('end', this.#onEnd);
+    socket.off('drain', this.#onDrain);
+    socket.off('error', this.#onError);
+    socket.off('close', this.#onClose);
+    this.#stopContext();
+    this.#waiting.close();
+    this.#current = undefined;
+  }
+}
+
+function ignoreAfterDestroy(): void {
+  // The connection is over and was reported; a late reset of its socket has nobody left to tell.
+}
+
+/** One request and the response to it. */
+export class ServerStream implements BodySource, BodySink {
+  readonly head: H1RequestHead;
+  readonly #connection: ServerConnection;
+  owner: StreamOwner | undefined;
+  /** Where the request body goes. */
+  sink: BodySink | undefined;
+  /** Where the response body comes from. */
+  source: BodySource | undefined;
+  /** Whether all of the request has arrived. */
+  requestComplete: boolean;
+  #requestTrailers: readonly string[] = [];
+  #coding: ResponseCoding | undefined;
+  #reusable = false;
+  #ended = false;
+  #waitsForDrain = false;
+  bytes = 0;
+
+  constructor(connection: ServerConnection, head: H1RequestHead) {
+    this.#connection = connection;
+    this.head = head;
+    this.requestComplete = head.framing === 'none';
+  }
+
+  /** Whether a final response head was sent. */
+  get responded(): boolean {
+    return this.#coding !== undefined;
+  }
+
+  get takesChunked(): boolean {
+    return this.#coding === 'chunked';
+  }
+
+  // The request body, as a source.
+
+  pipe(sink: BodySink): void {
+    this.sink = sink;
+    sink.source = this;
+    if (this.head.framing === 'chunked' && sink.takesChunked) this.#connection.parser.wire = true;
+    if (this.requestComplete) sink.end(this.#requestTrailers);
+    else this.#connection.resumeBody();
+  }
+
+  resume(): void {
+    this.#connection.resumeInput();
+  }
+
+  /** For the connection. */
+  receive(chunk: Buffer, encoded: boolean): void {
+    const { sink } = this;
+    this.bytes = this.#connection.parser.bodyBytes;
+    if (!sink) return;
+    this.owner?.progress();
+    if (this.bytes > this.#connection.limits.requestBody) {
+      throw new SallyportError(
+        'ERR_REQUEST_BODY_TOO_LARGE',
+        `the limit is ${this.#connection.limits.requestBody} bytes`,
+      );
+    }
+    const roomy = encoded ? sink.writeEncoded(chunk) : sink.write(chunk);
+    if (!roomy) this.#connection.pauseInput();
+  }
+
+  /** For the connection. */
+  receiveEnd(trailers: readonly string[]): void {
+    this.bytes = this.#connection.parser.bodyBytes;
+    this.requestComplete = true;
+    this.#requestTrailers = trailers;
+    if (this.head.framing !== 'none') this.owner?.requestEnded();
+    this.sink?.end(trailers);
+  }
+
+  /** For the connection: the request broke, or the client left. */
+  fail(error: SallyportError): void {
+    const { owner } = this;
+    if (this.#ended) return;
+    if (owner) owner.requestFailed(error);
+    else this.abort(error);
+  }
+
+  // The response.
+
+  /** Sends an interim response (RFC 9110 §15.2); not to an HTTP/1.0 client, which knows none. */
+  inform(head: H1ResponseHead, extra: string): void {
+    if (this.responded || this.head.version === '1.0') return;
+    this.#connection.outbox.text(forwardedResponse(head, 'none', '', extra));
+    this.#connection.outbox.flush();
+  }
+
+  /**
+   * Sends a final response head; the stream is then the sink of its body, and leaves with its first bytes.
+   * The connection ends with the response when either side wants it, or the request is not complete.
+   */
+  respond(head: H1ResponseHead, extra: string): BodySink {
+    const { version, persistent } = this.head;
+    const coding = responseCoding(head, version);
+    this.#coding = coding;
+    this.#reusable = persistent && coding !== 'close' && this.requestComplete && !this.#connection.closing;
+    let connection = '';
+    if (!this.#reusable) connection = 'close';
+    else if (version === '1.0') connection = 'keep-alive';
+    this.#connection.outbox.text(forwardedResponse(head, coding, connection, extra));
+    return this;
+  }
+
+  /** Answers with an error response of ours (the table's status, or `status`); what it has sent then. */
+  refuse(error: SallyportError, status?: number): { readonly status: number; readonly bytes: number } {
+    const { method, headers } = this.head;
+    const { limits } = this.#connection;
+    const options = {
+      accept: headers.get('accept'),
+      method,
+      limits,
+      ...(status !== undefined && { status }),
+    };
+    const { head, body } = errorResponse(error, options);
+    const sink = this.respond(head, '');
+    if (body.length > 0) sink.write(body);
+    sink.end([]);
+    return { status: head.status, bytes: body.length };
+  }
+
+  /** Sends a 101 and hands the socket on. */
+  switchProtocols(head: H1ResponseHead, upgrade: string, extra: string, taker: SocketTaker): void {
+    this.#coding = 'none';
+    this.#ended = true;
+    const connection = `Upgrade\r\nUpgrade: ${upgrade}`;
+    this.#connection.outbox.text(forwardedResponse(head, 'none', connection, extra));
+    this.#connection.outbox.flush();
+    this.#connection.takeOver(taker);
+  }
+
+  /** Answers CONNECT with 200 (RFC 9110 §9.3.6) and hands the socket on. */
+  acceptTunnel(taker: SocketTaker): void {
+    this.#coding = 'none';
+    this.#ended = true;
+    this.#connection.outbox.text('HTTP/1.1 200 Connection Established\r\n\r\n');
+    this.#connection.outbox.flush();
+    this.#connection.takeOver(taker);
+  }
+
+  write(chunk: Buffer): boolean {
+    const { outbox } = this.#connection;
+    if (this.#coding === 'chunked') {
+      outbox.text(`${chunk.length.toString(16)}\r\n`);
+      outbox.bytes(chunk);
+      outbox.text('\r\n');
+    } else {
+      outbox.bytes(chunk);
+    }
+    return this.#roomy();
+  }
+
+  writeEncoded(chunk: Buffer): boolean {
+    this.#connection.outbox.bytes(chunk);
+    return this.#roomy();
+  }
+
+  flush(): void {
+    this.#connection.outbox.flush();
+  }
+
+  end(trailers: readonly string[]): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    const { outbox } = this.#connection;
+    if (this.#coding === 'chunked') outbox.text(`0\r\n${fieldLines(trailers)}\r\n`);
+    outbox.flush();
+    this.#connection.streamEnded(this, this.#reusable && this.requestComplete);
+  }
+
+  /** What was sent must not look complete: the connection is cut. */
+  abort(_error: SallyportError): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#connection.streamAborted(this);
+  }
+
+  /** For the connection. */
+  drained(): void {
+    if (!this.#waitsForDrain) return;
+    this.#waitsForDrain = false;
+    this.owner?.progress();
+    this.source?.resume();
+  }
+
+  #roomy(): boolean {
+    if (this.#connection.outbox.backlog < this.#connection.limits.buffered) return true;
+    this.#waitsForDrain = true;
+    return false;
+  }
+}

@@ -1,0 +1,111 @@
+/** Bodies that somebody collects, replaces or does not want. */
+import type { Bytes } from '../base/bytes.js';
+import { type ErrorCode, SallyportError } from '../base/errors.js';
+import type { CollectableBody } from '../base/exchange.js';
+import type { BodySink, BodySource } from '../base/flow.js';
+
+/** A sink for a body that nobody wants. */
+export class DiscardedBody implements BodySink {
+  source: BodySource | undefined;
+  readonly takesChunked = false;
+
+  write(): boolean {
+    return true;
+  }
+
+  writeEncoded(): boolean {
+    return true;
+  }
+
+  flush(): void {
+    // Nothing is held back.
+  }
+
+  end(): void {
+    // Nobody waits for it.
+  }
+
+  abort(): void {
+    // Nobody waits for it.
+  }
+}
+
+/** A body as a hook sees it: collected when it asks, up to a limit, and kept for being sent on. */
+export class CollectedBody implements CollectableBody, BodySink {
+  source: BodySource | undefined;
+  readonly takesChunked = false;
+  readonly #from: BodySource | undefined;
+  readonly #defaultLimit: Bytes;
+  readonly #tooLarge: ErrorCode;
+  readonly #chunks: Buffer[] = [];
+  #size = 0;
+  #limit: Bytes = 0;
+  #collected: Promise<Buffer> | undefined;
+  #resolve: ((bytes: Buffer) => void) | undefined;
+  #reject: ((error: SallyportError) => void) | undefined;
+
+  /** `from` is `undefined` for a message without a body. */
+  constructor(from: BodySource | undefined, defaultLimit: Bytes, tooLarge: ErrorCode) {
+    this.#from = from;
+    this.#defaultLimit = defaultLimit;
+    this.#tooLarge = tooLarge;
+  }
+
+  /** The body, if a hook asked for it; it may still be on its way. */
+  get collected(): Promise<Buffer> | undefined {
+    return this.#collected;
+  }
+
+  bytes(options: { readonly limit?: Bytes } = {}): Promise<Buffer> {
+    return (this.#collected ??= this.#collect(options.limit ?? this.#defaultLimit));
+  }
+
+  async text(options?: { readonly limit?: Bytes }): Promise<string> {
+    return (await this.bytes(options)).toString('utf8');
+  }
+
+  async json(options?: { readonly limit?: Bytes }): Promise<unknown> {
+    return JSON.parse(await this.text(options)) as unknown;
+  }
+
+  #collect(limit: Bytes): Promise<Buffer> {
+    this.#limit = limit;
+    const from = this.#from;
+    if (!from) return Promise.resolve(Buffer.alloc(0));
+    const collected = new Promise<Buffer>((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
+    // The exchange fails on its own account; a hook that does not wait for the body must not end the process.
+    collected.catch(() => undefined);
+    from.pipe(this);
+    return collected;
+  }
+
+  write(chunk: Buffer): boolean {
+    this.#size += chunk.length;
+    if (this.#size > this.#limit) {
+      this.abort(new SallyportError(this.#tooLarge, `more than ${this.#limit} bytes`));
+      this.#chunks.length = 0;
+    } else {
+      this.#chunks.push(chunk);
+    }
+    return true;
+  }
+
+  writeEncoded(chunk: Buffer): boolean {
+    return this.write(chunk);
+  }
+
+  flush(): void {
+    // Nothing is held back.
+  }
+
+  end(): void {
+    if (this.#size <= this.#limit) this.#resolve?.(Buffer.concat(this.#chunks));
+  }
+
+  abort(error: SallyportError): void {
+    this.#reject?.(error);
+  }
+}

@@ -1,0 +1,109 @@
+/** The client connections of one proxy, and how they end: each by itself, all by draining, or cut. */
+import type { Socket } from 'node:net';
+import type { SallyportError } from '../base/errors.js';
+import type { ServerConnection } from '../http/server.js';
+import type { Leg, Services } from './services.js';
+
+type Shared = Pick<Services, 'context' | 'events'>;
+
+/** One accepted connection, whatever it is used for. */
+export class OpenConnection {
+  readonly leg: Leg;
+  readonly #socket: Socket;
+  readonly #shared: Shared;
+  #server: ServerConnection | undefined;
+  #relayed = false;
+
+  constructor(socket: Socket, leg: Leg, shared: Shared) {
+    this.#socket = socket;
+    this.leg = leg;
+    this.#shared = shared;
+  }
+
+  /** Its requests are served by `server` now; `undefined` when the socket was taken over. */
+  serving(server: ServerConnection | undefined): void {
+    this.#server = server;
+  }
+
+  /** Its bytes are relayed now: it ends when one of the two ends does. */
+  relayed(): void {
+    this.#relayed = true;
+  }
+
+  /** Ends as soon as it may: at once unless an exchange or a tunnel is under way. */
+  shutdown(): void {
+    if (this.#server) this.#server.shutdown();
+    else if (!this.#relayed) this.close();
+  }
+
+  close(): void {
+    this.#socket.destroy();
+  }
+
+  /** Nobody but the log can be told. */
+  fail(error: SallyportError, target: string): void {
+    const { connection } = this.leg;
+    // A client that left, or a connection that was cut, is no failure of the proxy.
+    if (!this.leg.context.closed || error.code !== 'ERR_CANCELLED') {
+      this.#shared.events.emit('failure', { error, connection, target });
+    }
+    this.close();
+  }
+}
+
+export class ClientConnections {
+  readonly #shared: Shared;
+  readonly #open = new Set<OpenConnection>();
+  #made = 0;
+  #draining = false;
+  #whenEmpty: (() => void) | undefined;
+
+  constructor(shared: Shared) {
+    this.#shared = shared;
+  }
+
+  /** Takes an accepted socket; its context closes with it, and the other way round. */
+  admit(socket: Socket): OpenConnection {
+    const { context: parent, events } = this.#shared;
+    const context = parent.withCancel();
+    const started = performance.now();
+    this.#made += 1;
+    const leg: Leg = {
+      connection: this.#made,
+      address: socket.remoteAddress ?? '',
+      port: socket.remotePort ?? 0,
+      context,
+      origin: undefined,
+      serverName: undefined,
+      tls: undefined,
+      identity: undefined,
+    };
+    const connection = new OpenConnection(socket, leg, this.#shared);
+    this.#open.add(connection);
+    const { connection: number, address, port } = leg;
+    if (events.has('connection.open')) events.emit('connection.open', { connection: number, address, port });
+    context.onClose(() => {
+      socket.destroy();
+    });
+    socket.once('close', () => {
+      this.#open.delete(connection);
+      context.close();
+      if (events.has('connection.close')) {
+        events.emit('connection.close', { connection: number, duration: performance.now() - started });
+      }
+      if (this.#open.size === 0) this.#whenEmpty?.();
+    });
+    if (this.#draining) connection.close();
+    return connection;
+  }
+
+  /** Lets running exchanges and tunnels end; resolves when every connection is closed. */
+  async drain(): Promise<void> {
+    this.#draining = true;
+    for (const connection of this.#open) connection.shutdown();
+    if (this.#open.size === 0) return;
+    await new Promise<void>((resolve) => {
+      this.#whenEmpty = resolve;
+    });
+  }
+}

@@ -1,0 +1,536 @@
+/**
+ * One exchange on its way: request in, verdict, connection, response out. It joins the two legs and watches
+ * the clock; what bytes mean is decided in `http/`, where they go in `connect/` and `upstream/`.
+ *
+ * Every path ends in `#finish`, once: there the context closes and the end is told.
+ */
+import type { Duplex } from 'node:stream';
+import type { Context } from '../base/context.js';
+import { type ErrorCode, SallyportError, toSallyportError } from '../base/errors.js';
+import type {
+  AnswerVerdict,
+  Exchange,
+  ExchangeRequest,
+  ExchangeResponse,
+  RequestVerdict,
+  ResponseVerdict,
+  RewriteRequestVerdict,
+  RewriteResponseVerdict,
+  ServerLeg,
+} from '../base/exchange.js';
+import type { BodySource } from '../base/flow.js';
+import { authority, type Origin, originUrl } from '../base/message.js';
+import type { ClientConnection, ClientStream, ResponseReceiver } from '../http/client.js';
+import {
+  fieldLines,
+  forwardedRequest,
+  ownResponse,
+  requestedUpgrade,
+  rewrittenRequest,
+  rewrittenResponse,
+} from '../http/forward.js';
+import type { H1RequestHead, H1ResponseHead } from '../http/head.js';
+import type { ServerStream, StreamOwner } from '../http/server.js';
+import { decide } from '../rules/decide.js';
+import { poolKey } from '../upstream/pool.js';
+import { mayRetry } from '../upstream/retry.js';
+import { CollectedBody, DiscardedBody } from './body.js';
+import { OriginConnection, openOrigin } from './origins.js';
+import { resolveTarget } from './request-target.js';
+import type { Leg, Services } from './services.js';
+import { openTunnel } from './tunnel.js';
+
+type AnsweredBy = 'origin' | 'hook' | 'proxy';
+
+export class ExchangeRun implements Exchange, StreamOwner, ResponseReceiver {
+  readonly client: Leg;
+  readonly context: Context;
+  readonly #services: Services;
+  readonly #stream: ServerStream;
+  readonly #number: number;
+  readonly #started = performance.now();
+  /** The request as it will be sent; a rewrite replaces it. */
+  #head: H1RequestHead;
+  #origin: Origin;
+  #target: string;
+  /** What Host must say where the client's own does not count. */
+  #host: string | undefined;
+  /** The body that a hook gave or collected. */
+  #requestBody: Buffer | undefined;
+  #connection: OriginConnection | undefined;
+  #upstream: ClientStream | undefined;
+  #attempts = 0;
+  #reused = false;
+  #answeredBy: AnsweredBy = 'origin';
+  #responseHead: H1ResponseHead | undefined;
+  #status: number | undefined;
+  #responseBody: BodySource | undefined;
+  #ownBytes = 0;
+  #collectedRequest: CollectedBody | undefined;
+  #collectedResponse: CollectedBody | undefined;
+  /** Whether the origin's response goes to the client as it comes. */
+  #piped = false;
+  #finished = false;
+  #stopContext: () => void;
+
+  constructor(services: Services, leg: Leg, stream: ServerStream) {
+    this.#services = services;
+    this.#stream = stream;
+    this.#number = services.nextExchange();
+    this.client = leg;
+    this.#head = stream.head;
+    this.#target = stream.head.target;
+    this.#origin = leg.origin ?? unknownOrigin;
+    this.context = leg.context.withCancel();
+    this.#stopContext = this.context.onClose(this.#contextClosed);
+    stream.owner = this;
+    services.ledger.open('exchanges');
+  }
+
+  // The exchange as hooks and events see it.
+
+  get id(): string {
+    return `${this.#services.events.proxy}-${this.#number}`;
+  }
+
+  get origin(): Origin {
+    return this.#origin;
+  }
+
+  get url(): string {
+    // Before the target is understood, and where it cannot be, it is shown as it came.
+    if (this.#origin === unknownOrigin) return this.#head.target;
+    return this.#target === '*' ? originUrl(this.#origin) : originUrl(this.#origin) + this.#target;
+  }
+
+  get server(): ServerLeg | undefined {
+    const connection = this.#connection;
+    if (!connection) return undefined;
+    return { address: connection.address, port: connection.port, reused: this.#reused, tls: connection.tls };
+  }
+
+  get request(): ExchangeRequest {
+    const { method, version, headers } = this.#head;
+    const from = this.#stream.head.framing === 'none' ? undefined : this.#stream;
+    const limit = this.#services.limits.collectedBody;
+    const body = (this.#collectedRequest ??= new CollectedBody(from, limit, 'ERR_REQUEST_BODY_TOO_LARGE'));
+    return { method, url: this.url, target: this.#target, version, headers, body };
+  }
+
+  get response(): ExchangeResponse | undefined {
+    const head = this.#responseHead;
+    if (!head) return undefined;
+    const from = head.framing === 'none' ? undefined : this.#responseBody;
+    const limit = this.#services.limits.collectedBody;
+    const body = (this.#collectedResponse ??= new CollectedBody(from, limit, 'ERR_RESPONSE_BODY_TOO_LARGE'));
+    const { status, reason, version, headers } = head;
+    return { status, reason, version, headers, body };
+  }
+
+  /** Begins. Called once. */
+  start(): void {
+    try {
+      this.#resolve();
+      const { events, hooks } = this.#services;
+      if (this.#forwardsUsedUp()) return;
+      if (events.has('exchange.start')) events.emit('exchange.start', { exchange: this });
+      if (!hooks.request) {
+        this.#proceed();
+        return;
+      }
+      const verdict = decide(hooks.request, this);
+      if (verdict instanceof Promise) void this.#later(verdict, this.#judged);
+      else this.#judged(verdict);
+    } catch (error) {
+      this.#fail(toSallyportError(error));
+    }
+  }
+
+  #resolve(): void {
+    const { origin, target, host } = resolveTarget(this.#head, this.client.origin, this.#services);
+    this.#origin = origin;
+    this.#target = target;
+    this.#host = host;
+  }
+
+  /**
+   * RFC 9110 §7.6.2: TRACE and OPTIONS are answered here when their forwards are used up; else one is taken
+   * off. Whether that was the answer.
+   */
+  #forwardsUsedUp(): boolean {
+    const head = this.#head;
+    const { maxForwards } = head.section;
+    if (maxForwards === undefined || (head.method !== 'TRACE' && head.method !== 'OPTIONS')) return false;
+    if (maxForwards === 0) {
+      this.#answer(finalRecipient(head));
+      this.#answeredBy = 'proxy';
+      return true;
+    }
+    const headers = head.headers.clone().set('Max-Forwards', String(maxForwards - 1));
+    this.#head = rewrittenRequest(head, { target: head.target, headers }, undefined, this.#services.limits);
+    return false;
+  }
+
+  /** Goes on after a promise, unless the exchange ended meanwhile. */
+  async #later<T>(promise: Promise<T>, then: (value: T) => void | Promise<void>): Promise<void> {
+    try {
+      const value = await promise;
+      if (!this.#finished) await then(value);
+    } catch (error) {
+      this.#fail(toSallyportError(error));
+    }
+  }
+
+  // The request.
+
+  readonly #judged = (verdict: RequestVerdict): void | Promise<void> => {
+    switch (verdict.kind) {
+      case 'pass':
+        return this.#sendCollected(undefined);
+      case 'rewrite':
+        return this.#sendCollected(verdict);
+      case 'answer':
+        this.#answer(verdict);
+        return undefined;
+      default:
+        this.#fail(new SallyportError('ERR_REFUSED', verdict.reason ?? this.url), verdict.status);
+        return undefined;
+    }
+  };
+
+  /** A body that a hook collected or replaced is sent with its length; any other streams. */
+  async #sendCollected(change: RewriteRequestVerdict | undefined): Promise<void> {
+    const collected = this.#collectedRequest?.collected;
+    const given = change?.body;
+    let body: Buffer | undefined;
+    if (given !== undefined) {
+      body = Buffer.from(given);
+      if (!collected) this.#discardRequest();
+    } else if (collected && this.#stream.head.framing !== 'none') {
+      body = await collected;
+    }
+    if (this.#finished) return;
+    this.#requestBody = body;
+    if (change) this.#rewrite(change, body?.length);
+    else if (body)
+      this.#head = rewrittenRequest(this.#head, { target: this.#target }, body.length, this.#services.limits);
+    this.#proceed();
+  }
+
+  #rewrite(change: RewriteRequestVerdict, length: number | undefined): void {
+    const { limits } = this.#services;
+    const { method, headers, url } = change;
+    let host = this.#host;
+    if (url?.startsWith('/')) {
+      this.#target = url;
+    } else if (url !== undefined) {
+      const moved = resolveTarget(
+        { method: 'GET', target: url, section: this.#head.section },
+        undefined,
+        this.#services,
+      );
+      if (originUrl(moved.origin) !== originUrl(this.#origin)) host = authority(moved.origin);
+      this.#origin = moved.origin;
+      this.#target = moved.target;
+    }
+    const rewritten = {
+      target: this.#target,
+      ...(method !== undefined && { method }),
+      ...(headers && { headers }),
+      ...(host !== undefined && { host }),
+    };
+    this.#head = asVerdict(() => rewrittenRequest(this.#head, rewritten, length, limits));
+    this.#host = undefined;
+  }
+
+  /** Takes an idle connection, or waits for one. */
+  #proceed(): void {
+    const { pool, timeouts, trust } = this.#services;
+    const serverName = this.#origin === this.client.origin ? this.client.serverName : undefined;
+    const key = poolKey(this.#origin, serverName === undefined ? trust.id : `${trust.id}|${serverName}`);
+    const idle = pool.takeIdle(key);
+    if (idle) {
+      this.#send(idle);
+      return;
+    }
+    this.context.setTimeout(timeouts.connect + timeouts.upstreamHandshake, 'ERR_CONNECT_TIMEOUT');
+    const origin = this.#origin;
+    const open = (context: Context): Promise<OriginConnection> =>
+      openOrigin(this.#services, origin, serverName, context);
+    const acquired = pool.acquire(key, open, this.context).then((connection) => {
+      // The exchange ended in the moment that the connection came.
+      if (this.#finished) pool.release(connection);
+      return connection;
+    });
+    void this.#later(acquired, (connection) => {
+      this.#send(connection);
+    });
+  }
+
+  #send(connection: OriginConnection): void {
+    const head = this.#head;
+    const upgrade = requestedUpgrade(head.section) !== undefined;
+    const text = forwardedRequest(head, this.#target, this.#host, this.#viaLine(head.version));
+    this.#connection = connection;
+    this.#reused = connection.exchanges > 0;
+    this.#attempts += 1;
+    const upstream = connection.send({ method: head.method, text, framing: head.framing, upgrade }, this);
+    this.#upstream = upstream;
+    const body = this.#requestBody;
+    if (body) {
+      upstream.write(body);
+      upstream.end([]);
+      this.requestEnded();
+    } else if (head.framing === 'none') {
+      this.requestEnded();
+    } else {
+      this.progress();
+      this.#stream.pipe(upstream);
+    }
+  }
+
+  // What the client leg tells.
+
+  requestEnded(): void {
+    if (this.#upstream && !this.#responseHead) {
+      this.context.setTimeout(this.#services.timeouts.responseHead, 'ERR_RESPONSE_HEAD_TIMEOUT');
+    }
+  }
+
+  requestFailed(error: SallyportError): void {
+    this.#fail(error);
+  }
+
+  progress(): void {
+    const code: ErrorCode = this.#responseHead ? 'ERR_RESPONSE_BODY_TIMEOUT' : 'ERR_REQUEST_BODY_TIMEOUT';
+    this.context.setTimeout(this.#services.timeouts.idleBody, code);
+  }
+
+  // What the upstream leg tells.
+
+  interim(head: H1ResponseHead): void {
+    this.#stream.inform(head, this.#viaLine(head.version));
+  }
+
+  final(head: H1ResponseHead, body: BodySource): void {
+    this.#responseHead = head;
+    this.#responseBody = body;
+    const hook = this.#services.hooks.response;
+    if (!hook) {
+      this.#respond(head);
+      return;
+    }
+    this.context.setTimeout(Number.POSITIVE_INFINITY, 'ERR_CANCELLED');
+    const verdict = decide(hook, this);
+    if (verdict instanceof Promise) void this.#later(verdict, this.#responseJudged);
+    else void this.#responseJudged(verdict);
+  }
+
+  readonly #responseJudged = async (verdict: ResponseVerdict): Promise<void> => {
+    try {
+      switch (verdict.kind) {
+        case 'pass':
+          await this.#respondCollected(undefined);
+          break;
+        case 'rewrite':
+          await this.#respondCollected(verdict);
+          break;
+        case 'answer':
+          this.#upstream?.cancel();
+          this.#answer(verdict);
+          break;
+        default:
+          this.#fail(new SallyportError('ERR_REFUSED', verdict.reason ?? this.url), verdict.status);
+      }
+    } catch (error) {
+      this.#fail(toSallyportError(error));
+    }
+  };
+
+  async #respondCollected(change: RewriteResponseVerdict | undefined): Promise<void> {
+    const head = this.#responseHead;
+    if (!head) return;
+    const collected = this.#collectedResponse?.collected;
+    let body: Buffer | undefined = change?.body === undefined ? undefined : Buffer.from(change.body);
+    if (!body && collected && head.framing !== 'none') body = await collected;
+    if (this.#finished) return;
+    if (!body && !change) {
+      this.#respond(head);
+      return;
+    }
+    const { limits } = this.#services;
+    const { method } = this.#stream.head;
+    const rewritten = asVerdict(() => rewrittenResponse(head, change ?? {}, body?.length, method, limits));
+    if (!body) {
+      this.#respond(rewritten);
+      return;
+    }
+    if (!collected) this.#responseBody?.pipe(new DiscardedBody());
+    this.#respondWith(rewritten, rewritten.framing === 'none' ? Buffer.alloc(0) : body);
+  }
+
+  /** Sends the origin's response on, its body as it comes. */
+  #respond(head: H1ResponseHead): void {
+    const sink = this.#stream.respond(head, this.#viaLine(head.version));
+    this.#status = head.status;
+    this.#piped = true;
+    this.progress();
+    this.#responseBody?.pipe(sink);
+  }
+
+  upgraded(head: H1ResponseHead, socket: Duplex, rest: Buffer): void {
+    this.#responseHead = head;
+    this.#status = head.status;
+    const upgrade = head.section.upgrade ?? requestedUpgrade(this.#head.section) ?? '';
+    const target = `${this.#origin.host}:${this.#origin.port}`;
+    const { client } = this;
+    this.#stream.switchProtocols(head, upgrade, this.#viaLine(head.version), (clientSocket, clientRest) => {
+      openTunnel(
+        this.#services,
+        client,
+        { target, reason: 'upgrade' },
+        clientSocket,
+        clientRest,
+        socket,
+        rest,
+      );
+    });
+    this.#finish(undefined);
+  }
+
+  failed(error: SallyportError, untouched: boolean): void {
+    if (this.#finished) return;
+    const { method, framing } = this.#head;
+    const bodySent = framing !== 'none' && !this.#requestBody;
+    const failure = {
+      method,
+      reused: this.#reused,
+      responseStarted: !untouched,
+      bodySent,
+      attempts: this.#attempts,
+    };
+    if (mayRetry(failure)) {
+      this.#upstream = undefined;
+      this.#connection = undefined;
+      this.#proceed();
+    } else {
+      this.#fail(error);
+    }
+  }
+
+  released(connection: ClientConnection): void {
+    if (connection instanceof OriginConnection) this.#services.pool.release(connection);
+    // A body that is collected, or replaced, ends before the response to the client does.
+    if (this.#upstream?.complete && this.#piped) this.#finish(undefined);
+  }
+
+  // Answers of our own.
+
+  #answer(verdict: AnswerVerdict): void {
+    const { method } = this.#stream.head;
+    const body = Buffer.from(verdict.body ?? '');
+    const { status, headers } = verdict;
+    const wanted = { status, length: body.length, ...(headers && { headers }) };
+    const head = asVerdict(() => ownResponse(wanted, method, this.#services.limits));
+    this.#answeredBy = 'hook';
+    this.#discardRequest();
+    this.#respondWith(head, head.framing === 'none' ? Buffer.alloc(0) : body);
+  }
+
+  #respondWith(head: H1ResponseHead, body: Buffer): void {
+    const sink = this.#stream.respond(head, '');
+    this.#status = head.status;
+    this.#ownBytes = body.length;
+    if (body.length > 0) sink.write(body);
+    sink.end([]);
+    this.#finish(undefined);
+  }
+
+  /** So that a small body does not cost the client its connection. */
+  #discardRequest(): void {
+    if (!this.#stream.sink && !this.#stream.requestComplete) this.#stream.pipe(new DiscardedBody());
+  }
+
+  /**
+   * The exchange cannot go on. The client gets an error response if nothing was sent yet; otherwise its
+   * connection is cut, so that it never takes a part for the whole.
+   */
+  #fail(error: SallyportError, status?: number): void {
+    if (this.#finished) return;
+    const stream = this.#stream;
+    const upstream = this.#upstream;
+    this.#upstream = undefined;
+    upstream?.cancel();
+    if (stream.responded || error.entry.status === undefined) {
+      stream.abort(error);
+      this.#finish(error);
+      return;
+    }
+    if (this.#answeredBy === 'origin') this.#answeredBy = error.code === 'ERR_REFUSED' ? 'hook' : 'proxy';
+    if (error.entry.phase !== 'request-body') this.#discardRequest();
+    const sent = stream.refuse(error, status);
+    this.#status = sent.status;
+    this.#ownBytes = sent.bytes;
+    this.#finish(error);
+  }
+
+  readonly #contextClosed = (): void => {
+    this.#fail(this.context.err ?? new SallyportError('ERR_CANCELLED', 'the exchange was cancelled'));
+  };
+
+  #finish(error: SallyportError | undefined): void {
+    if (this.#finished) return;
+    this.#finished = true;
+    this.#stopContext();
+    this.context.close(error);
+    const { events, ledger } = this.#services;
+    ledger.close('exchanges');
+    if (!events.has('exchange.end')) return;
+    const duration = performance.now() - this.#started;
+    events.emit('exchange.end', {
+      id: this.id,
+      client: this.client,
+      server: this.server,
+      method: this.#head.method,
+      url: this.url,
+      status: this.#status,
+      requestBytes: this.#stream.bytes,
+      responseBytes: this.#ownBytes > 0 ? this.#ownBytes : (this.#responseBody?.bytes ?? 0),
+      started: Date.now() - duration,
+      duration,
+      answeredBy: this.#answeredBy,
+      error,
+    });
+  }
+
+  /** RFC 9110 §7.6.3. */
+  #viaLine(version: string): string {
+    const { via } = this.#services;
+    return via === undefined ? '' : `Via: ${version} ${via}\r\n`;
+  }
+}
+
+const unknownOrigin: Origin = { scheme: 'http', host: 'unknown.invalid', port: 80 };
+
+/** RFC 9110 §9.3.7 and §9.3.8; TRACE leaves out what may be a secret. */
+function finalRecipient(head: H1RequestHead): AnswerVerdict {
+  if (head.method === 'OPTIONS') return { kind: 'answer', status: 204, headers: { Allow: 'OPTIONS, TRACE' } };
+  const headers = head.headers.clone();
+  for (const name of ['authorization', 'proxy-authorization', 'cookie']) headers.delete(name);
+  const body = `TRACE ${head.target} HTTP/${head.version}\r\n${fieldLines(headers.raw)}\r\n`;
+  return {
+    kind: 'answer',
+    status: 200,
+    headers: { 'Content-Type': 'message/http' },
+    body: Buffer.from(body, 'latin1'),
+  };
+}
+
+/** What a hook asked for and cannot be sent is the hook's mistake, not the origin's. */
+function asVerdict<T>(make: () => T): T {
+  try {
+    return make();
+  } catch (error) {
+    throw new SallyportError('ERR_HOOK_VERDICT', toSallyportError(error).detail, { cause: error });
+  }
+}

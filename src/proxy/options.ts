@@ -1,0 +1,32 @@
+/** What a proxy can be told, with the default of each. */
+import type { Milliseconds } from '../base/bytes.js';
+import type { Hooks } from '../base/exchange.js';
+import type { Limits, Timeouts } from '../base/limits.js';
+import type { CertificateStore } from '../certs/index.js';
+
+export interface ProxyOptions {
+  /** Address to listen on. Default `127.0.0.1`: whoever can connect can use the proxy. */
+  readonly host?: string;
+  /** Port to listen on; 0 (the default of the library) takes a free one. */
+  readonly port?: number;
+  /** Directory of `ca.pem` and `ca-key.pem`, made on first use. Default `~/.sallyport`. */
+  readonly caDir?: string;
+  /** PEM text of CAs that are trusted for origins in addition to Node's own. */
+  readonly upstreamCa?: string;
+  /** `false` accepts any certificate of an origin. For tests of such origins only. Default `true`. */
+  readonly verifyUpstream?: boolean;
+  /** Where leaf certificates are kept. Default: memory, bounded. The proxy closes only a store it made. */
+  readonly store?: CertificateStore;
+  readonly hooks?: Hooks;
+  readonly limits?: Partial<Limits>;
+  readonly timeouts?: Partial<Timeouts>;
+  /** How long `close()` waits for running exchanges before it cuts them. Default 10 s. */
+  readonly drainTimeout?: Milliseconds;
+  /**
+   * Whether messages get a `Via` field (RFC 9110 §7.6.3). Default `true`. It is also what finds loops
+   * through other proxies.
+   */
+  readonly via?: boolean;
+  /** Name resolution for origins, with the signature of `dns.lookup`. Default: the system's. */
+  readonly lookup?: import('node:net').LookupFunction;
+}

@@ -1,0 +1,102 @@
+/** Connections to origins: dialed, verified, and made ready for exchanges. */
+import type { Socket } from 'node:net';
+import type { TLSSocket } from 'node:tls';
+import type { Context } from '../base/context.js';
+import { SallyportError } from '../base/errors.js';
+import type { LegTls } from '../base/exchange.js';
+import type { Limits } from '../base/limits.js';
+import { hostPort, type Origin } from '../base/message.js';
+import { isOwnSocket } from '../connect/loop.js';
+import { ClientConnection } from '../http/client.js';
+import { openUpstreamTls } from '../tls/upstream.js';
+import { dialTcp } from '../upstream/dial.js';
+import type { Services } from './services.js';
+
+/** An HTTP/1.1 connection to an origin, with what log lines and hooks tell of it. */
+export class OriginConnection extends ClientConnection {
+  readonly address: string;
+  readonly port: number;
+  readonly tls: LegTls | undefined;
+
+  constructor(socket: Socket, tls: LegTls | undefined, limits: Limits) {
+    super(socket, limits);
+    this.address = socket.remoteAddress ?? '';
+    this.port = socket.remotePort ?? 0;
+    this.tls = tls;
+  }
+}
+
+/** Opens a connection for exchanges with `origin`. Rejects with the table error of the phase that failed. */
+export async function openOrigin(
+  services: Services,
+  origin: Origin,
+  serverName: string | undefined,
+  context: Context,
+): Promise<OriginConnection> {
+  if (origin.scheme === 'http') {
+    return new OriginConnection(await openTcp(services, origin, context), undefined, services.limits);
+  }
+  const socket = await openTls(services, origin, serverName, ['http/1.1'], context);
+  return new OriginConnection(socket, describeTls(socket, serverName ?? origin.host), services.limits);
+}
+
+/** A TCP connection within the deadline of `connect`. */
+export async function openTcp(
+  services: Services,
+  { host, port }: Pick<Origin, 'host' | 'port'>,
+  context: Context,
+): Promise<Socket> {
+  context.setTimeout(services.timeouts.connect, 'ERR_CONNECT_TIMEOUT');
+  const { lookup } = services;
+  const socket = await dialTcp({ host, port, context, ...(lookup && { lookup }) });
+  refuseOwn(services, socket);
+  return socket;
+}
+
+/** A verified TLS connection, each of its two phases within its own deadline. */
+export async function openTls(
+  services: Services,
+  { host, port }: Pick<Origin, 'host' | 'port'>,
+  serverName: string | undefined,
+  alpnProtocols: readonly string[],
+  context: Context,
+): Promise<TLSSocket> {
+  const { events, lookup, timeouts, trust } = services;
+  context.setTimeout(timeouts.connect, 'ERR_CONNECT_TIMEOUT');
+  const socket = await openUpstreamTls({
+    host,
+    port,
+    trust,
+    alpnProtocols,
+    context,
+    ...(serverName !== undefined && { serverName }),
+    ...(lookup && { lookup }),
+    onConnected: () => {
+      context.setTimeout(timeouts.upstreamHandshake, 'ERR_UPSTREAM_HANDSHAKE_TIMEOUT');
+    },
+  });
+  refuseOwn(services, socket);
+  if (events.has('tls.upstream')) {
+    events.emit('tls.upstream', { host, port, tls: describeTls(socket, serverName ?? host) });
+  }
+  return socket;
+}
+
+/** A name that resolves to this very proxy is found here, when it is connected. */
+function refuseOwn(services: Services, socket: Socket): void {
+  const { remoteAddress, remotePort } = socket;
+  if (!isOwnSocket(remoteAddress, remotePort, services.local)) return;
+  socket.destroy();
+  throw new SallyportError('ERR_LOOP', `${hostPort(remoteAddress ?? '', remotePort ?? 0)} is this proxy`);
+}
+
+/** What log lines and hooks tell of a TLS connection. */
+export function describeTls(socket: TLSSocket, serverName: string | undefined): LegTls {
+  return {
+    version: socket.getProtocol() ?? 'unknown',
+    cipher: socket.getCipher().name,
+    alpn: socket.alpnProtocol === false || socket.alpnProtocol === null ? undefined : socket.alpnProtocol,
+    serverName,
+    resumed: socket.isSessionReused(),
+  };
+}

@@ -1,0 +1,197 @@
+/** A proxy from `listen` to `close`: assembles what the stations share, and gives everything back. */
+import { randomBytes } from 'node:crypto';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import type { Milliseconds } from '../base/bytes.js';
+import { Context } from '../base/context.js';
+import { SallyportError } from '../base/errors.js';
+import { type EventMessage, type EventName, Events } from '../base/events.js';
+import { Ledger, type LedgerKind, type LedgerLine } from '../base/ledger.js';
+import { defaultLimits, defaultTimeouts } from '../base/limits.js';
+import { hostPort } from '../base/message.js';
+import { type Authority, Identities, openAuthority } from '../certs/index.js';
+import { Listener } from '../listener/listener.js';
+import { parseCertificates } from '../tls/roots.js';
+import { TrustContext } from '../tls/trust.js';
+import { Pool } from '../upstream/pool.js';
+import { ClientConnections } from './connections.js';
+import type { ProxyOptions } from './options.js';
+import type { OriginConnection } from './origins.js';
+import { Pipeline } from './pipeline.js';
+import type { Services } from './services.js';
+
+const defaultDrainTimeout: Milliseconds = 10_000;
+
+/** Makes a proxy; `listen` starts it. Nothing is shared with any other proxy of the process. */
+export function createProxy(options: ProxyOptions = {}): Proxy {
+  return new Proxy(options);
+}
+
+interface Running {
+  readonly authority: Authority;
+  readonly listener: Listener;
+  readonly services: Services;
+  readonly connections: ClientConnections;
+  readonly host: string;
+  readonly port: number;
+}
+
+export class Proxy implements AsyncDisposable {
+  readonly #options: ProxyOptions;
+  readonly #events: Events;
+  readonly #ledger = new Ledger();
+  #running: Running | undefined;
+  #closed: Promise<void> | undefined;
+
+  constructor(options: ProxyOptions) {
+    this.#options = options;
+    this.#events = new Events(`sallyport-${randomBytes(4).toString('hex')}`);
+  }
+
+  /**
+   * Opens the CA (made on first use) and starts to accept; resolves with this proxy. Rejects with
+   * `ERR_PORT_IN_USE`, `ERR_PORT_FORBIDDEN`, `ERR_LISTEN`, `ERR_CA_*` or `ERR_UPSTREAM_CA`; nothing is open then.
+   */
+  async listen(): Promise<this> {
+    if (this.#running || this.#closed)
+      throw new SallyportError('ERR_INTERNAL', 'listen() can be called once');
+    const { caDir = join(homedir(), '.sallyport'), host = '127.0.0.1', port = 0 } = this.#options;
+    const trust = makeTrust(this.#options);
+    const authority = await openAuthority({ dir: caDir });
+    const context = Context.background.withCancel();
+    const services = this.#makeServices(context, trust, authority);
+    const connections = new ClientConnections(services);
+    const pipeline = new Pipeline(services, connections);
+    const listener = new Listener({
+      context,
+      ledger: this.#ledger,
+      limit: services.limits.connections,
+      onConnection: (socket) => {
+        void pipeline.accept(socket);
+      },
+      onRefused: (socket) => {
+        const detail = `${services.limits.connections} are open; ${socket.remoteAddress ?? 'a client'} was refused`;
+        this.#events.emit('failure', { error: new SallyportError('ERR_CONNECTION_LIMIT', detail) });
+      },
+      onFailure: (error) => {
+        this.#events.emit('failure', { error });
+      },
+    });
+    try {
+      const where = await listener.listen({ host, port });
+      Object.assign(services.local, where);
+      this.#running = { authority, listener, services, connections, host: where.address, port: where.port };
+    } catch (error) {
+      await giveBack(services);
+      throw error;
+    }
+    this.#events.emit('listening', { host: this.host, port: this.port });
+    return this;
+  }
+
+  #makeServices(context: Context, trust: TrustContext, authority: Authority): Services {
+    const { hooks = {}, lookup, store, via = true } = this.#options;
+    const limits = { ...defaultLimits, ...this.#options.limits };
+    const timeouts = { ...defaultTimeouts, ...this.#options.timeouts };
+    const events = this.#events;
+    const ledger = this.#ledger;
+    let exchanges = 0;
+    let tunnels = 0;
+    return {
+      context,
+      events,
+      ledger,
+      limits,
+      timeouts,
+      hooks,
+      identities: new Identities({ authority, events, ...(store && { store }) }),
+      trust,
+      pool: new Pool<OriginConnection>({ context, ledger, limits, idleTimeout: timeouts.idleUpstream }),
+      lookup,
+      // Known once the listener listens, and not asked before.
+      local: { address: '', port: 0 },
+      via: via ? events.proxy : undefined,
+      nextExchange: () => (exchanges += 1),
+      nextTunnel: () => (tunnels += 1),
+    };
+  }
+
+  get #open(): Running {
+    if (!this.#running)
+      throw new SallyportError('ERR_INTERNAL', 'the proxy does not listen yet: await listen() first');
+    return this.#running;
+  }
+
+  /** `http://host:port`, as clients are to be given it. */
+  get url(): string {
+    return `http://${hostPort(this.host, this.port)}`;
+  }
+
+  /** The address that it listens on. */
+  get host(): string {
+    return this.#open.host;
+  }
+
+  get port(): number {
+    return this.#open.port;
+  }
+
+  /** The CA that clients have to trust. */
+  get ca(): Authority {
+    return this.#open.authority;
+  }
+
+  /** Listens to this proxy's events; the function that comes back stops listening. Ends with `close`. */
+  on<K extends EventName>(name: K, listener: (message: EventMessage<K>) => void): () => void {
+    return this.#events.on(name, listener);
+  }
+
+  /** What was opened and closed; after `close` nothing is outstanding. */
+  ledger(): Readonly<Record<LedgerKind, LedgerLine>> {
+    return this.#ledger.lines();
+  }
+
+  /**
+   * Stops accepting, lets running exchanges and tunnels end for up to `drainTimeout`, cuts the rest, and
+   * gives everything back. The first call decides; later ones wait for it.
+   */
+  close(options: { readonly drainTimeout?: Milliseconds } = {}): Promise<void> {
+    return (this.#closed ??= this.#close(
+      options.drainTimeout ?? this.#options.drainTimeout ?? defaultDrainTimeout,
+    ));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  async #close(drainTimeout: Milliseconds): Promise<void> {
+    const running = this.#running;
+    if (!running) {
+      this.#events.close();
+      return;
+    }
+    const { listener, services, connections } = running;
+    await listener.stop();
+    using draining = services.context.withTimeout(drainTimeout, 'ERR_DRAIN_TIMEOUT');
+    draining.onClose(() => {
+      // `listener` closed nothing that is open: what still runs is cut by its context.
+      if (draining.err?.code === 'ERR_DRAIN_TIMEOUT') services.context.close(draining.err);
+    });
+    await connections.drain();
+    await giveBack(services);
+    this.#events.close();
+  }
+}
+
+function makeTrust({ upstreamCa, verifyUpstream = true }: ProxyOptions): TrustContext {
+  if (upstreamCa === undefined) return new TrustContext({ verify: verifyUpstream });
+  const ca = parseCertificates(upstreamCa, 'upstreamCa');
+  return new TrustContext({ verify: verifyUpstream, ca });
+}
+
+async function giveBack(services: Services): Promise<void> {
+  services.pool.close();
+  await services.identities.close();
+  services.context.close();
+}

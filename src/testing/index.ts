@@ -1,0 +1,24 @@
+/** The public surface of `sallyport/testing`: what tests of users import. */
+import { createProxy, type Proxy } from '../proxy/proxy.js';
+import type { ProxyOptions } from '../proxy/options.js';
+
+/**
+ * Runs `work` with a proxy of its own on a free port, and closes it in every path. Rejects with what `work`
+ * rejects with; throws when the proxy held anything after it was closed.
+ */
+export async function withProxy<T>(
+  options: ProxyOptions,
+  work: (proxy: Proxy) => T | Promise<T>,
+): Promise<T> {
+  const proxy = await createProxy(options).listen();
+  let result: T;
+  try {
+    result = await work(proxy);
+  } finally {
+    await proxy.close();
+  }
+  for (const [kind, { outstanding }] of Object.entries(proxy.ledger())) {
+    if (outstanding !== 0) throw new Error(`${outstanding} ${kind} outstanding after close()`);
+  }
+  return result;
+}

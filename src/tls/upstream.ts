@@ -1,0 +1,175 @@
+/** The upstream leg: a verified TLS connection to an origin, under one trust policy. */
+import net from 'node:net';
+import tls from 'node:tls';
+import type { Milliseconds } from '../base/bytes.js';
+import type { Context } from '../base/context.js';
+import { SallyportError } from '../base/errors.js';
+import type { SavedSession, SessionCache } from './session-cache.js';
+import type { TrustContext } from './trust.js';
+import { upstreamError } from './upstream-errors.js';
+
+export interface UpstreamTlsOptions {
+  /** A DNS name, or an IP address without brackets. */
+  readonly host: string;
+  readonly port: number;
+  /**
+   * The DNS name that is sent as SNI, and that the certificate must be for. Default: `host`, where an address
+   * is verified but not sent (RFC 6066 §3).
+   */
+  readonly serverName?: string;
+  readonly trust: TrustContext;
+  /** What is offered by ALPN, in order of preference; whether it was taken is in `alpnProtocol`. */
+  readonly alpnProtocols?: readonly string[];
+  /** Ends the attempt when it closes, with its error. The caller moves its deadline in `onConnected`. */
+  readonly context: Context;
+  /** Called once, between the two phases: TCP is connected, the handshake begins. Not with `socket`. */
+  readonly onConnected?: () => void;
+  /** A connected socket to speak TLS over, through another proxy for example. Ownership passes. */
+  readonly socket?: net.Socket;
+  /** In place of the system's resolver. */
+  readonly lookup?: net.LookupFunction;
+  /** How long one address is tried before the next is tried too (RFC 8305 §5). Default 250. */
+  readonly attemptTimeout?: Milliseconds;
+}
+
+/**
+ * Resolves with a socket whose certificate is verified for the name, unless the policy says otherwise, or
+ * rejects with a table error; then nothing is left open. Sessions of the trust context are used, and kept.
+ *
+ * Listeners: a session listener stays until the first ticket, and one that drops errors stays for good, so that
+ * an idle socket never ends the process. Whoever uses the socket adds its own.
+ */
+export function openUpstreamTls(options: UpstreamTlsOptions): Promise<tls.TLSSocket> {
+  return new Promise((resolve, reject) => {
+    const { host, port, trust, context, socket: under } = options;
+    const name = (options.serverName ?? host).replace(/\.$/, '').toLowerCase();
+    const target = formatTarget(host, port);
+    let phase: 'connect' | 'handshake' = under ? 'handshake' : 'connect';
+
+    const unusable = context.err ?? checkServerName(options.serverName);
+    if (unusable) {
+      under?.destroy();
+      reject(upstreamError(unusable, { target, phase }));
+      return;
+    }
+
+    // All that a session is good for, beside the policy: the identity that was verified, and who it was.
+    const sessionKey = `${name} ${host.toLowerCase()} ${port}`;
+    const saved = trust.sessions.get(sessionKey);
+    let socket: tls.TLSSocket;
+    try {
+      socket = connect(options, name, saved?.session);
+    } catch (thrown) {
+      under?.destroy();
+      reject(upstreamError(thrown, { target, phase }));
+      return;
+    }
+
+    let cancelled: () => void = ignore;
+    const fail = (error: unknown): void => {
+      stop();
+      socket.destroy();
+      under?.destroy();
+      // It may be what the origin stumbled over.
+      if (saved && phase === 'handshake') trust.sessions.delete(sessionKey);
+      reject(upstreamError(error, { target, phase }));
+    };
+    const onClose = (): void => {
+      fail(new SallyportError('ERR_UPSTREAM_RESET', 'the connection was closed'));
+    };
+    const onConnect = (): void => {
+      phase = 'handshake';
+      socket.setNoDelay(true);
+      keepSession(socket, trust.sessions, sessionKey, saved);
+      options.onConnected?.();
+    };
+    const onSecure = (): void => {
+      // Node has destroyed the socket if not; this line is here so that it can never be wrong.
+      if (trust.verify && !socket.authorized) {
+        fail(new SallyportError('ERR_UPSTREAM_CERT_INVALID', String(socket.authorizationError)));
+        return;
+      }
+      stop();
+      resolve(socket);
+    };
+    const stop = (): void => {
+      cancelled();
+      socket
+        .off('connect', onConnect)
+        .off('secureConnect', onSecure)
+        .off('error', fail)
+        .off('close', onClose);
+    };
+
+    socket.on('error', ignore).on('error', fail).on('close', onClose).on('secureConnect', onSecure);
+    if (under) keepSession(socket, trust.sessions, sessionKey, saved);
+    else socket.on('connect', onConnect);
+    cancelled = context.onClose(() => {
+      fail(context.err);
+    });
+  });
+}
+
+function connect(options: UpstreamTlsOptions, name: string, session: Buffer | undefined): tls.TLSSocket {
+  const { host, port, trust, alpnProtocols, socket, lookup, attemptTimeout = 250 } = options;
+  const tlsOptions: tls.ConnectionOptions & net.TcpNetConnectOpts = {
+    host,
+    port,
+    // Node verifies the certificate for `servername`, and for `host` when that is empty.
+    servername: net.isIP(name) === 0 ? name : '',
+    secureContext: trust.secureContext,
+    rejectUnauthorized: trust.verify,
+    autoSelectFamily: true,
+    autoSelectFamilyAttemptTimeout: attemptTimeout,
+    ...(session && { session }),
+    ...(alpnProtocols && alpnProtocols.length > 0 && { ALPNProtocols: [...alpnProtocols] }),
+    ...(socket && { socket }),
+    ...(lookup && { lookup }),
+  };
+  const tlsSocket = tls.connect(tlsOptions);
+  tlsSocket.getPeerCertificate = leafUntilSecured;
+  return tlsSocket;
+}
+
+/**
+ * Keeps the first ticket of a connection; Node's event never comes before the certificate is verified. To be
+ * called once TCP is connected: Node forgets this listener of an attempt that happy eyeballs have given up.
+ * A function apart, so that what stays with the socket refers to nothing else of the attempt.
+ */
+function keepSession(
+  socket: tls.TLSSocket,
+  sessions: SessionCache,
+  key: string,
+  saved: SavedSession | undefined,
+): void {
+  const startedAt = sessions.now();
+  const savedAt = saved?.verifiedAt ?? startedAt;
+  socket.once('session', (session: Buffer) => {
+    sessions.set(key, { session, verifiedAt: socket.isSessionReused() ? savedAt : startedAt });
+  });
+}
+
+function checkServerName(serverName: string | undefined): SallyportError | undefined {
+  if (serverName === undefined || net.isIP(serverName) === 0) return undefined;
+  return new SallyportError('ERR_INTERNAL', `serverName must be a DNS name, and it is ${serverName}`);
+}
+
+/**
+ * `tls.connect` asks for the certificates of the whole chain as objects, 0.2–0.7 ms of work, and gives them
+ * to `tls.checkServerIdentity`, which looks at the names of the leaf. The leaf alone takes a tenth. Afterwards
+ * the method is what it was. Shared by all sockets.
+ */
+function leafUntilSecured(this: tls.TLSSocket, detailed?: boolean): tls.DetailedPeerCertificate {
+  const { secureConnecting } = this as { readonly secureConnecting?: boolean };
+  const complete = detailed === true && secureConnecting !== true;
+  // Asserted, as the type is the fullest of the overloads'.
+  return tls.TLSSocket.prototype.getPeerCertificate.call(this, complete) as tls.DetailedPeerCertificate;
+}
+
+function formatTarget(host: string, port: number): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+function ignore(): void {
+  // Of an error: whoever uses the socket listens too, and without a listener the event would end the process.
+}
