@@ -172,7 +172,11 @@ export class Context implements Disposable {
     }
     const listeners = (this.#listeners ??= []);
     listeners.push(listener);
+    let registered = true;
     return () => {
+      // Once only: the same function may have been given twice.
+      if (!registered) return;
+      registered = false;
       const index = listeners.indexOf(listener);
       if (index !== -1) listeners.splice(index, 1);
     };
@@ -213,7 +217,10 @@ export class Context implements Disposable {
     });
   }
 
-  /** Closes this context and its children. The first cause stays; a second call does nothing. */
+  /**
+   * Closes this context and its children. The first cause stays; a second call does nothing. Listeners should
+   * not throw; where one does, all others are called nevertheless, and the first throw comes out here.
+   */
   close(cause?: unknown): void {
     if (this.#closed || this === Context.background) return;
     this.#closed = true;
@@ -223,13 +230,28 @@ export class Context implements Disposable {
       this.#deadline = undefined;
     }
     this.#leaveParent();
-    while (this.#firstChild) this.#firstChild.close(cause);
+    let thrown: { readonly error: unknown } | undefined;
+    while (this.#firstChild) {
+      try {
+        this.#firstChild.close(cause);
+      } catch (error) {
+        thrown ??= { error };
+      }
+    }
     this.#key = undefined;
     this.#value = undefined;
     const listeners = this.#listeners;
     this.#listeners = undefined;
-    if (listeners) for (const listener of listeners.splice(0)) listener(this);
+    // One at a time: a listener may remove those that come after it.
+    for (let listener = listeners?.shift(); listener; listener = listeners?.shift()) {
+      try {
+        listener(this);
+      } catch (error) {
+        thrown ??= { error };
+      }
+    }
     if (this.#controller) this.#controller.abort(this.err);
+    if (thrown) throw thrown.error;
   }
 
   [Symbol.dispose](): void {

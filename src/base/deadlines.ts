@@ -154,21 +154,28 @@ export class DeadlineWheel {
 
   readonly #wake = (): void => {
     this.#timer = undefined;
-    this.#timerTick = Number.POSITIVE_INFINITY;
+    // Nothing that is linked meanwhile starts a timer: which tick is next is known when all is swept and fired.
+    this.#timerTick = Number.NEGATIVE_INFINITY;
     const now = this.clock.now();
     const current = Math.floor(now / tick);
     const due: Deadline[] = [];
     const first = Math.max(this.#sweptTick + 1, current - slots + 1);
     this.#sweptTick = current;
     for (let swept = first; swept <= current; swept += 1) this.#sweep(swept % slots, current, now, due);
-    for (const deadline of due) {
-      // Disarmed, or armed anew, by one that fired before it in this loop.
-      if (deadline.linkedTick === firing) {
-        deadline.linkedTick = unarmed;
-        deadline.fire();
+    try {
+      for (const deadline of due) {
+        // Disarmed, or armed anew, by one that fired before it in this loop.
+        if (deadline.linkedTick === firing) {
+          deadline.linkedTick = unarmed;
+          deadline.fire();
+        }
       }
+    } finally {
+      // Where one threw, the rest fires at the next tick.
+      for (const deadline of due) if (deadline.linkedTick === firing) this.#link(deadline, 0);
+      this.#stopTimer();
+      if (this.#outstanding > 0) this.#startTimer(this.#nextTick());
     }
-    if (this.#outstanding > 0 && this.#timer === undefined) this.#startTimer(this.#nextTick());
   };
 
   #sweep(slot: number, current: number, now: Milliseconds, due: Deadline[]): void {

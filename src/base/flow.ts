@@ -1,7 +1,8 @@
 /**
  * How body bytes go from one leg to the other: pushed, with backpressure, without a stream object between.
  *
- * A source has one sink. Chunks belong to the sink once written; the source never touches them again.
+ * A source has one sink. A chunk may be read until `flush`, which every source calls before it returns to the
+ * event loop; a sink that keeps bytes for longer copies them, as their memory is used again.
  * `end` and `abort` are each called at most once, and exactly one of them, unless the sink cancelled.
  */
 import type { Bytes } from './bytes.js';

@@ -17,6 +17,7 @@ import {
   parseText,
   parseTimeout,
   type Setting,
+  type StoreChoice,
   timeoutDefaults,
 } from './values.js';
 
@@ -125,7 +126,7 @@ const run = {
       about: 'Where leaf certificates are kept. This version has memory only.',
       parse: parseStore,
       default: 'memory',
-    } satisfies Value<unknown>,
+    } satisfies Value<StoreChoice>,
     readBufferSize: {
       kind: 'value',
       placeholder: 'SIZE',

@@ -158,7 +158,9 @@ export function checkProxyVariables(environment: Environment, host: string, port
   return {
     name,
     status: 'warning',
-    found: `${elsewhere.map((variable) => `${variable} is ${shownProxy(environment[variable] ?? '')}`).join(', ')}`,
+    found: elsewhere
+      .map((variable) => `${variable} is ${shownProxy(environment[variable] ?? '')}`)
+      .join(', '),
     advice: 'The proxy itself does not use these: it goes to origins directly.',
   };
 }

@@ -27,9 +27,6 @@ const completeRoots = [
   'npm_config_cafile', // npm, pnpm
 ] as const;
 
-/** Every variable that names a file of certificates, and what of the outside it held. */
-export const rootVariables: readonly string[] = [...additionalRoots, ...completeRoots];
-
 export interface ExecSetting {
   readonly proxyUrl: string;
   /** The CA certificate alone. */
@@ -63,16 +60,24 @@ export function execEnvironment(outside: Environment, setting: ExecSetting): Rec
   });
 }
 
-/** Files of certificates that the outside trusts, each once, with the variable that names it. */
-export function outsideRootFiles(
-  outside: Environment,
-): readonly { readonly name: string; readonly path: string }[] {
-  const files = new Map<string, string>();
-  for (const name of rootVariables) {
+/** A file of certificates that the outside trusts. */
+export interface OutsideRoots {
+  /** The first variable that names it. */
+  readonly name: string;
+  readonly path: string;
+  /** Whether it is trusted in addition to other roots, rather than instead of them. */
+  readonly additional: boolean;
+}
+
+/** The files of certificates that the outside names, each once. */
+export function outsideRootFiles(outside: Environment): readonly OutsideRoots[] {
+  const files = new Map<string, OutsideRoots>();
+  for (const name of [...additionalRoots, ...completeRoots]) {
     const path = outside[name];
-    if (path !== undefined && path !== '' && !files.has(path)) files.set(path, name);
+    if (path === undefined || path === '' || files.has(path)) continue;
+    files.set(path, { name, path, additional: additionalRoots.some((one) => one === name) });
   }
-  return Array.from(files, ([path, name]) => ({ name, path }));
+  return [...files.values()];
 }
 
 /** What the user should know about the environment, a sentence each. */

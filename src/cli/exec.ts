@@ -10,6 +10,7 @@ import type { Milliseconds } from '../base/bytes.js';
 import { Context } from '../base/context.js';
 import { SallyportError } from '../base/errors.js';
 import { createProxy, type Proxy } from '../proxy/proxy.js';
+import { defaultRoots } from '../tls/roots.js';
 import { wantsColor } from './colors.js';
 import type { commands } from './commands.js';
 import { execEnvironment, execNotices, outsideRootFiles } from './exec-environment.js';
@@ -17,7 +18,7 @@ import { ExchangeLog } from './exchange-log.js';
 import type { OptionValues } from './options.js';
 import { notice } from './output.js';
 import { insecureWarning, proxyOptionsFrom, reasonOf } from './proxy-options.js';
-import { bundle, certificateBlocks, isCertificate, systemRoots } from './roots.js';
+import { bundle, certificateBlocks, difference, isCertificate, systemRoots } from './roots.js';
 import { onSignals, signalStatus } from './signals.js';
 
 type ExecArguments = OptionValues<typeof commands.exec.options>;
@@ -54,7 +55,7 @@ export async function exec(typed: ExecArguments, operands: readonly string[]): P
   }
   const options = await proxyOptionsFrom(typed);
   const outside = await readOutsideRoots(typed.quiet);
-  const upstreamCa = [options.upstreamCa ?? '', ...outside].join('\n').trim();
+  const upstreamCa = [options.upstreamCa ?? '', ...beyondDefaults(outside)].join('\n').trim();
   const proxy = createProxy({ ...options, ...(upstreamCa === '' ? {} : { upstreamCa }) });
   const log = await startLog(proxy, typed);
   try {
@@ -75,21 +76,35 @@ export async function exec(typed: ExecArguments, operands: readonly string[]): P
   }
 }
 
-/**
- * Certificates that the user's environment adds to what programs trust. The command is told to trust our
- * bundle instead, so the bundle has them; and what it trusted, the proxy trusts for it.
- */
-async function readOutsideRoots(quiet: boolean): Promise<string[]> {
-  const certificates: string[] = [];
-  for (const { name, path } of outsideRootFiles(process.env)) {
+/** What the user's environment makes programs trust, by how it does. */
+interface Outside {
+  /** Trusted in addition to other roots. */
+  readonly additional: readonly string[];
+  /** Trusted instead of other roots. */
+  readonly complete: readonly string[];
+}
+
+/** The command is told to trust our files instead of the user's: ours have what theirs have. */
+async function readOutsideRoots(quiet: boolean): Promise<Outside> {
+  const additional: string[] = [];
+  const complete: string[] = [];
+  for (const file of outsideRootFiles(process.env)) {
     try {
-      const blocks = certificateBlocks(await readFile(path, 'utf8'));
-      certificates.push(...blocks.filter(isCertificate));
+      const blocks = certificateBlocks(await readFile(file.path, 'utf8'));
+      (file.additional ? additional : complete).push(...blocks.filter(isCertificate));
     } catch (error) {
-      if (!quiet) notice(`${name} of your environment is left out: ${path}: ${reasonOf(error)}`);
+      if (!quiet) notice(`${file.name} of your environment is left out: ${file.path}: ${reasonOf(error)}`);
     }
   }
-  return certificates;
+  return { additional, complete };
+}
+
+/**
+ * What the user's environment trusts, the proxy must trust for the command; but for what it trusts anyway, as
+ * a list of roots of its own costs it time and memory.
+ */
+function beyondDefaults({ additional, complete }: Outside): string[] {
+  return difference([...additional, ...complete], defaultRoots());
 }
 
 interface RootFiles {
@@ -101,7 +116,7 @@ interface RootFiles {
 /** Runs `work` with the files of roots in a private directory, which is gone afterwards in every path. */
 async function withBundle<T>(
   proxy: Proxy,
-  outside: readonly string[],
+  { additional, complete }: Outside,
   work: (files: RootFiles) => Promise<T>,
 ): Promise<T> {
   const directory = await mkdtemp(join(tmpdir(), 'sallyport-exec-'));
@@ -115,8 +130,8 @@ async function withBundle<T>(
     const { certificates: system } = await systemRoots();
     const extraFile = join(directory, 'extra-roots.pem');
     const bundleFile = join(directory, 'roots.pem');
-    await writeFile(extraFile, bundle([...own, ...outside]), { mode: 0o600 });
-    await writeFile(bundleFile, bundle([...own, ...outside, ...system]), { mode: 0o600 });
+    await writeFile(extraFile, bundle([...own, ...additional]), { mode: 0o600 });
+    await writeFile(bundleFile, bundle([...own, ...additional, ...complete, ...system]), { mode: 0o600 });
     return await work({ caFile: proxy.ca.paths.certificate, extraFile, bundleFile });
   } finally {
     process.off('exit', remove);

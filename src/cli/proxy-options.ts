@@ -1,9 +1,8 @@
 /** From the options of a command line to those of a proxy. */
-import { readFile } from 'node:fs/promises';
 import { SallyportError } from '../base/errors.js';
 import type { Limits, Timeouts } from '../base/limits.js';
 import type { ProxyOptions } from '../proxy/options.js';
-import { certificateBlocks, isCertificate } from './roots.js';
+import { loadUpstreamCa } from '../tls/roots.js';
 import { gather, type Setting } from './values.js';
 
 /** The options that every command which starts a proxy has. */
@@ -40,29 +39,15 @@ export async function proxyOptionsFrom(
     via: !typed.noVia,
     limits,
     timeouts: gather(typed.timeout, '--timeout'),
-    ...(typed.upstreamCa === undefined ? {} : { upstreamCa: await readUpstreamCa(typed.upstreamCa) }),
+    ...(typed.upstreamCa === undefined
+      ? {}
+      : { upstreamCa: (await loadUpstreamCa(typed.upstreamCa)).join('') }),
   };
 }
 
 /** What is said on stderr when certificates of origins are not verified. */
 export const insecureWarning =
   'WARNING: --insecure-upstream: certificates of origins are NOT verified. Anybody on the way to them can read and change the traffic.';
-
-async function readUpstreamCa(path: string): Promise<string> {
-  let text: string;
-  try {
-    text = await readFile(path, 'utf8');
-  } catch (error) {
-    throw new SallyportError('ERR_UPSTREAM_CA', `cannot read ${path}: ${reasonOf(error)}`, { cause: error });
-  }
-  const blocks = certificateBlocks(text);
-  if (blocks.length === 0) throw new SallyportError('ERR_UPSTREAM_CA', `${path} has no PEM certificate`);
-  const bad = blocks.findIndex((block) => !isCertificate(block));
-  if (bad !== -1) {
-    throw new SallyportError('ERR_UPSTREAM_CA', `certificate ${bad + 1} in ${path} cannot be parsed`);
-  }
-  return blocks.join('\n');
-}
 
 /** Why a file could not be used, in words. */
 export function reasonOf(error: unknown): string {

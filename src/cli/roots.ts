@@ -52,18 +52,29 @@ export function isCertificate(block: string): boolean {
 
 /** A bundle without duplicates, in order; ends in a line end. */
 export function bundle(certificates: readonly string[]): string {
-  const seen = new Map<string, string>();
+  const distinct = new Map<string, string>();
   for (const certificate of certificates) {
-    const body = certificate.replace(/-----[^-]*-----|\s/g, '');
-    if (!seen.has(body)) seen.set(body, certificate.trim());
+    const key = body(certificate);
+    if (!distinct.has(key)) distinct.set(key, certificate.trim());
   }
-  return `${[...seen.values()].join('\n')}\n`;
+  return `${[...distinct.values()].join('\n')}\n`;
 }
 
-/** Whether the certificate is among those of a PEM text. */
-export function holds(text: readonly string[], certificate: X509Certificate): boolean {
-  const wanted = certificate.raw.toString('base64');
-  return text.some((block) => block.replace(/-----[^-]*-----|\s/g, '') === wanted);
+/** The certificates that are not among `others`. */
+export function difference(certificates: readonly string[], others: readonly string[]): string[] {
+  const known = new Set(others.map(body));
+  return certificates.filter((certificate) => !known.has(body(certificate)));
+}
+
+/** Whether a certificate is among those of a list. */
+export function holds(certificates: readonly string[], { raw }: X509Certificate): boolean {
+  const wanted = raw.toString('base64');
+  return certificates.some((certificate) => body(certificate) === wanted);
+}
+
+/** The Base64 within a block: what makes two of them the same, whatever their line ends. */
+function body(certificate: string): string {
+  return certificate.replace(/-----[^-]*-----|\s/g, '');
 }
 
 /** The text of a file, or `undefined` where there is none that can be read. */

@@ -15,7 +15,6 @@ import { insecureWarning, proxyOptionsFrom } from './proxy-options.js';
 import { onSignals, signalStatus } from './signals.js';
 import { safeJson } from './text.js';
 import { packageVersion } from './version.js';
-import type { StoreChoice } from './values.js';
 
 type RunArguments = OptionValues<typeof commands.run.options>;
 
@@ -49,7 +48,7 @@ export async function run(typed: RunArguments): Promise<number> {
 
 /** What the command line can already say, but this version cannot do. */
 function refuseUnavailable({ store, readBufferSize, workers, uiPort }: RunArguments): void {
-  const { kind } = store as StoreChoice;
+  const { kind } = store;
   const refused = [
     ...(kind === 'memory' ? [] : [`--store ${kind}: this version keeps certificates in memory only`]),
     ...(readBufferSize === 256 * 1024 ? [] : ['--read-buffer-size: this version has 256KiB only']),

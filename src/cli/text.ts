@@ -5,7 +5,6 @@
  * line separators, bidirectional marks and overrides, and other characters without a shape of their own.
  */
 const unsafe =
-  // eslint-disable-next-line no-control-regex
   /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]/g;
 
 /** `text` on one line, with what is unsafe spelled as `\x1b` or `\u202e`. */

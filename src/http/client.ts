@@ -8,9 +8,10 @@ import type { Duplex } from 'node:stream';
 import { SallyportError, toSallyportError } from '../base/errors.js';
 import type { BodySink, BodySource } from '../base/flow.js';
 import type { Limits } from '../base/limits.js';
+import type { SocketReader } from '../base/socket-reader.js';
 import { fieldLines } from './forward.js';
 import type { Framing, H1ResponseHead } from './head.js';
-import { Outbox } from './outbox.js';
+import { Outbox, type SlabPool } from './outbox.js';
 import { ResponseParser } from './parser.js';
 
 /** What an exchange hears of its response, in this order. After `failed` nothing more comes. */
@@ -50,6 +51,7 @@ export class ClientConnection {
   readonly outbox: Outbox;
   readonly limits: Limits;
   readonly parser: ResponseParser;
+  readonly #reader: SocketReader | undefined;
   #current: ClientStream | undefined;
   #closed = false;
   #parsing = false;
@@ -61,9 +63,6 @@ export class ClientConnection {
   readonly #onEnd = (): void => {
     this.#ended();
   };
-  readonly #onDrain = (): void => {
-    this.#current?.drained();
-  };
   readonly #onError = (error: Error): void => {
     this.#lost(error);
   };
@@ -71,11 +70,15 @@ export class ClientConnection {
     this.#lost(undefined);
   };
 
-  /** Takes ownership of a connected socket. */
-  constructor(socket: Duplex, limits: Limits) {
+  /**
+   * Takes ownership of a connected socket. What it reads comes by `reader`, in memory that is used again, or
+   * where there is none, by `data` events.
+   */
+  constructor(socket: Duplex, limits: Limits, slabs: SlabPool, reader?: SocketReader) {
     this.socket = socket;
+    this.#reader = reader;
     this.limits = limits;
-    this.outbox = new Outbox(socket);
+    this.outbox = new Outbox(socket, slabs, () => this.#current?.drained());
     this.parser = new ResponseParser(
       {
         head: (head) => {
@@ -90,9 +93,9 @@ export class ClientConnection {
       },
       limits,
     );
-    socket.on('data', this.#onData);
+    if (reader) reader.receive = this.#onData;
+    else socket.on('data', this.#onData);
     socket.on('end', this.#onEnd);
-    socket.on('drain', this.#onDrain);
     socket.on('error', this.#onError);
     socket.on('close', this.#onClose);
   }
@@ -104,7 +107,9 @@ export class ClientConnection {
 
   /** Whether it is open and idle. */
   get usable(): boolean {
-    return !this.#closed && !this.#current && !this.parser.midMessage;
+    // Bytes in the stream came before anybody asked: they belong to no response.
+    const unasked = this.#reader !== undefined && this.socket.readableLength > 0;
+    return !this.#closed && !this.#current && !this.parser.midMessage && !unasked;
   }
 
   /** Sends a request; the result takes its body. Only on a `usable` connection. */
@@ -189,6 +194,7 @@ export class ClientConnection {
       const hand = (): void => {
         this.#current = undefined;
         this.socket.pause();
+        this.outbox.flushAll();
         this.#detach();
         receiver.upgraded(head, this.socket, this.parser.takeRest());
       };
@@ -248,9 +254,9 @@ export class ClientConnection {
   #detach(): void {
     this.#closed = true;
     const { socket } = this;
-    socket.off('data', this.#onData);
+    if (this.#reader) this.#reader.receive = undefined;
+    else socket.off('data', this.#onData);
     socket.off('end', this.#onEnd);
-    socket.off('drain', this.#onDrain);
     socket.off('error', this.#onError);
     socket.off('close', this.#onClose);
     this.onClosed?.();

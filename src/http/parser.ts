@@ -1,8 +1,8 @@
 /**
  * The incremental HTTP/1.1 parser: bytes in any split, events out, no sockets.
  *
- * Ownership: chunks given to `push` belong to the parser from then on; body chunks given to the handler are
- * views of them and belong to the handler. Memory held: an unfinished head (bounded by `limits.head`), and
+ * Ownership: a chunk given to `push` is read until `push` returns, and what must be kept is copied; body chunks
+ * given to the handler are views of it, to be copied by the handler if it keeps them. Memory held: an unfinished head (bounded by `limits.head`), and
  * what arrived while the parser was paused (the caller pauses its socket at the same time).
  *
  * A violation is thrown from `push`, `resume` or `finish` as a `SallyportError`; the parser is dead after.
@@ -79,13 +79,14 @@ abstract class H1Parser<Head extends H1RequestHead | H1ResponseHead> {
 
   /** Whether a message has begun and not ended. */
   get midMessage(): boolean {
-    return this.#state !== 'head' || this.#headLength > 0;
+    if (this.#state !== 'head') return true;
+    return this.#headLength > 1 || (this.#headLength === 1 && !this.#isHalfEmptyLine(this.#headBytes?.[0]));
   }
 
   /** Takes the bytes that arrived. */
   push(chunk: Buffer): void {
     if (this.#paused || this.#running || this.#state === 'raw') {
-      this.#queue.push(chunk);
+      this.#queue.push(Buffer.from(chunk));
       return;
     }
     this.#guard(chunk);
@@ -172,7 +173,7 @@ abstract class H1Parser<Head extends H1RequestHead | H1ResponseHead> {
     let at = 0;
     for (;;) {
       if (this.#paused || this.#state === 'raw') {
-        if (at < chunk.length) this.#queue.unshift(at === 0 ? chunk : chunk.subarray(at));
+        if (at < chunk.length) this.#queue.unshift(Buffer.from(chunk.subarray(at)));
         return;
       }
       if (this.#state === 'end') {
@@ -235,9 +236,7 @@ abstract class H1Parser<Head extends H1RequestHead | H1ResponseHead> {
         this.#headComplete(chunk.toString('latin1', at, end + 2));
         return end + 4;
       }
-      // A lone CR is most likely half of an empty line, not yet a head.
-      const isHead = this.side === 'response' || chunk[at] !== CR || chunk.length - at > 1;
-      if (isHead) this.#handler.begin?.();
+      if (chunk.length - at > 1 || !this.#isHalfEmptyLine(chunk[at])) this.#handler.begin?.();
     }
     return this.#readSplitHead(chunk, at);
   }
@@ -245,8 +244,7 @@ abstract class H1Parser<Head extends H1RequestHead | H1ResponseHead> {
   /** A head that arrives in pieces: gathered in one buffer that doubles. */
   #readSplitHead(chunk: Buffer, at: number): number {
     const before = this.#headLength;
-    if (before === 1 && this.side === 'request' && this.#headBytes?.[0] === CR && chunk[at] === LF) {
-      // An empty line before the request line, in two pieces.
+    if (before === 1 && this.#isHalfEmptyLine(this.#headBytes?.[0]) && chunk[at] === LF) {
       this.#headLength = 0;
       return at + 1;
     }
@@ -265,6 +263,11 @@ abstract class H1Parser<Head extends H1RequestHead | H1ResponseHead> {
     this.#headBytes = undefined;
     this.#headComplete(bytes.toString('latin1', 0, end + 2));
     return at + (end + 4 - before);
+  }
+
+  /** A CR alone where a request may begin: half of an empty line, and not yet a message. */
+  #isHalfEmptyLine(byte: number | undefined): boolean {
+    return byte === CR && this.side === 'request';
   }
 
   /** The fault that comes first in `bytes`, as it is told of a head that arrives whole. */

@@ -13,13 +13,14 @@ import type { Limits, Timeouts } from '../base/limits.js';
 import { errorResponse } from './error-response.js';
 import { fieldLines, forwardedResponse, type ResponseCoding, responseCoding } from './forward.js';
 import type { H1RequestHead, H1ResponseHead } from './head.js';
-import { Outbox } from './outbox.js';
+import { Outbox, type SlabPool } from './outbox.js';
 import { RequestParser } from './parser.js';
 
 export interface ServerConnectionOptions {
   /** The connection's context: its deadline is set here; when it closes, the socket is destroyed. */
   readonly context: Context;
   readonly limits: Limits;
+  readonly slabs: SlabPool;
   readonly timeouts: Timeouts;
   /** Whether the end of the client's bytes may be a half-close (TCP) or means that it left (TLS). */
   readonly halfClose: boolean;
@@ -70,9 +71,6 @@ export class ServerConnection {
   readonly #onEnd = (): void => {
     this.#ended();
   };
-  readonly #onDrain = (): void => {
-    this.#current?.drained();
-  };
   readonly #onError = (error: Error): void => {
     this.#gone(error);
   };
@@ -85,7 +83,7 @@ export class ServerConnection {
 
   constructor(socket: Duplex, options: ServerConnectionOptions) {
     this.socket = socket;
-    this.outbox = new Outbox(socket);
+    this.outbox = new Outbox(socket, options.slabs, () => this.#current?.drained());
     this.#options = options;
     this.#parser = new RequestParser(
       {
@@ -107,7 +105,6 @@ export class ServerConnection {
     );
     socket.on('data', this.#onData);
     socket.on('end', this.#onEnd);
-    socket.on('drain', this.#onDrain);
     socket.on('error', this.#onError);
     socket.on('close', this.#onClose);
     this.#waiting = options.context.withCancel();
@@ -220,6 +217,7 @@ export class ServerConnection {
   #handOver(taker: SocketTaker): void {
     this.#taker = undefined;
     if (this.#done) return;
+    this.outbox.flushAll();
     this.#detach();
     taker(this.socket, this.#parser.takeRest());
   }
@@ -308,6 +306,7 @@ export class ServerConnection {
     const { context } = this.#options;
     this.#detach();
     socket.on('error', ignoreAfterDestroy);
+    this.outbox.flushAll();
     // Destroyed by itself once both directions have ended.
     socket.end();
     const stop = context.onClose(() => socket.destroy());
@@ -321,7 +320,6 @@ export class ServerConnection {
     const { socket } = this;
     socket.off('data', this.#onData);
     socket.off('end', this.#onEnd);
-    socket.off('drain', this.#onDrain);
     socket.off('error', this.#onError);
     socket.off('close', this.#onClose);
     this.#stopContext();

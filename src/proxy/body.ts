@@ -88,7 +88,7 @@ export class CollectedBody implements CollectableBody, BodySink {
       this.abort(new SallyportError(this.#tooLarge, `more than ${this.#limit} bytes`));
       this.#chunks.length = 0;
     } else {
-      this.#chunks.push(chunk);
+      this.#chunks.push(Buffer.from(chunk));
     }
     return true;
   }

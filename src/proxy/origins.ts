@@ -4,8 +4,8 @@ import type { TLSSocket } from 'node:tls';
 import type { Context } from '../base/context.js';
 import { SallyportError } from '../base/errors.js';
 import type { LegTls } from '../base/exchange.js';
-import type { Limits } from '../base/limits.js';
 import { hostPort, type Origin } from '../base/message.js';
+import { SocketReader } from '../base/socket-reader.js';
 import { isOwnSocket } from '../connect/loop.js';
 import { ClientConnection } from '../http/client.js';
 import { openUpstreamTls } from '../tls/upstream.js';
@@ -18,8 +18,8 @@ export class OriginConnection extends ClientConnection {
   readonly port: number;
   readonly tls: LegTls | undefined;
 
-  constructor(socket: Socket, tls: LegTls | undefined, limits: Limits) {
-    super(socket, limits);
+  constructor(services: Services, socket: Socket, tls: LegTls | undefined, reader?: SocketReader) {
+    super(socket, services.limits, services.slabs, reader);
     this.address = socket.remoteAddress ?? '';
     this.port = socket.remotePort ?? 0;
     this.tls = tls;
@@ -34,10 +34,11 @@ export async function openOrigin(
   context: Context,
 ): Promise<OriginConnection> {
   if (origin.scheme === 'http') {
-    return new OriginConnection(await openTcp(services, origin, context), undefined, services.limits);
+    return new OriginConnection(services, await openTcp(services, origin, context), undefined);
   }
-  const socket = await openTls(services, origin, serverName, ['http/1.1'], context);
-  return new OriginConnection(socket, describeTls(socket, serverName ?? origin.host), services.limits);
+  const reader = new SocketReader(services.readBuffer);
+  const socket = await openTls(services, origin, serverName, ['http/1.1'], context, reader);
+  return new OriginConnection(services, socket, describeTls(socket, serverName ?? origin.host), reader);
 }
 
 /** A TCP connection within the deadline of `connect`. */
@@ -60,6 +61,7 @@ export async function openTls(
   serverName: string | undefined,
   alpnProtocols: readonly string[],
   context: Context,
+  reader?: SocketReader,
 ): Promise<TLSSocket> {
   const { events, lookup, timeouts, trust } = services;
   context.setTimeout(timeouts.connect, 'ERR_CONNECT_TIMEOUT');
@@ -71,6 +73,7 @@ export async function openTls(
     context,
     ...(serverName !== undefined && { serverName }),
     ...(lookup && { lookup }),
+    ...(reader && { reader }),
     onConnected: () => {
       context.setTimeout(timeouts.upstreamHandshake, 'ERR_UPSTREAM_HANDSHAKE_TIMEOUT');
     },

@@ -50,7 +50,7 @@ export class Pipeline {
   }
 
   #server(leg: Leg, socket: Duplex, exchange: (stream: ServerStream) => void): ServerConnection {
-    const { events, limits, timeouts } = this.#services;
+    const { events, limits, slabs, timeouts } = this.#services;
     const failed = (error: SallyportError, broken: ServerConnection): void => {
       events.emit('failure', { error, connection: leg.connection });
       broken.refuse(error);
@@ -60,6 +60,7 @@ export class Pipeline {
     return new ServerConnection(socket, {
       context,
       limits,
+      slabs,
       timeouts,
       halfClose,
       handler: { exchange, failed },

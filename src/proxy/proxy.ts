@@ -10,6 +10,7 @@ import { Ledger, type LedgerKind, type LedgerLine } from '../base/ledger.js';
 import { defaultLimits, defaultTimeouts } from '../base/limits.js';
 import { hostPort } from '../base/message.js';
 import { type Authority, Identities, openAuthority } from '../certs/index.js';
+import { SlabPool, slabSize } from '../http/outbox.js';
 import { Listener } from '../listener/listener.js';
 import { parseCertificates } from '../tls/roots.js';
 import { TrustContext } from '../tls/trust.js';
@@ -107,6 +108,8 @@ export class Proxy implements AsyncDisposable {
       identities: new Identities({ authority, events, ...(store && { store }) }),
       trust,
       pool: new Pool<OriginConnection>({ context, ledger, limits, idleTimeout: timeouts.idleUpstream }),
+      slabs: new SlabPool(),
+      readBuffer: Buffer.allocUnsafeSlow(slabSize),
       lookup,
       // Known once the listener listens, and not asked before.
       local: { address: '', port: 0 },

@@ -8,6 +8,7 @@ import type { Limits, Timeouts } from '../base/limits.js';
 import type { Origin } from '../base/message.js';
 import type { Identities, Identity } from '../certs/index.js';
 import type { LocalAddress } from '../connect/loop.js';
+import type { SlabPool } from '../http/outbox.js';
 import type { TrustContext } from '../tls/trust.js';
 import type { Pool } from '../upstream/pool.js';
 import type { OriginConnection } from './origins.js';
@@ -23,6 +24,9 @@ export interface Services {
   readonly identities: Identities;
   readonly trust: TrustContext;
   readonly pool: Pool<OriginConnection>;
+  /** Memory that is used again and again: what is sent, and what is read from origins. */
+  readonly slabs: SlabPool;
+  readonly readBuffer: Buffer;
   readonly lookup: LookupFunction | undefined;
   /** Where the proxy listens. */
   readonly local: LocalAddress;

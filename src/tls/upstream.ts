@@ -4,7 +4,8 @@ import tls from 'node:tls';
 import type { Milliseconds } from '../base/bytes.js';
 import type { Context } from '../base/context.js';
 import { SallyportError } from '../base/errors.js';
-import type { SavedSession, SessionCache } from './session-cache.js';
+import type { SocketReader } from '../base/socket-reader.js';
+import type { SavedSession } from './session-cache.js';
 import type { TrustContext } from './trust.js';
 import { upstreamError } from './upstream-errors.js';
 
@@ -28,6 +29,8 @@ export interface UpstreamTlsOptions {
   readonly socket?: net.Socket;
   /** In place of the system's resolver. */
   readonly lookup?: net.LookupFunction;
+  /** Takes what is decrypted, in place of `data` events. Not with `socket`. */
+  readonly reader?: SocketReader;
   /** How long one address is tried before the next is tried too (RFC 8305 §5). Default 250. */
   readonly attemptTimeout?: Milliseconds;
 }
@@ -80,7 +83,7 @@ export function openUpstreamTls(options: UpstreamTlsOptions): Promise<tls.TLSSoc
     const onConnect = (): void => {
       phase = 'handshake';
       socket.setNoDelay(true);
-      keepSession(socket, trust.sessions, sessionKey, saved);
+      keepSession(socket, trust, sessionKey, saved);
       options.onConnected?.();
     };
     const onSecure = (): void => {
@@ -102,7 +105,7 @@ export function openUpstreamTls(options: UpstreamTlsOptions): Promise<tls.TLSSoc
     };
 
     socket.on('error', ignore).on('error', fail).on('close', onClose).on('secureConnect', onSecure);
-    if (under) keepSession(socket, trust.sessions, sessionKey, saved);
+    if (under) keepSession(socket, trust, sessionKey, saved);
     else socket.on('connect', onConnect);
     cancelled = context.onClose(() => {
       fail(context.err);
@@ -111,7 +114,7 @@ export function openUpstreamTls(options: UpstreamTlsOptions): Promise<tls.TLSSoc
 }
 
 function connect(options: UpstreamTlsOptions, name: string, session: Buffer | undefined): tls.TLSSocket {
-  const { host, port, trust, alpnProtocols, socket, lookup, attemptTimeout = 250 } = options;
+  const { host, port, trust, alpnProtocols, socket, lookup, reader, attemptTimeout = 250 } = options;
   const tlsOptions: tls.ConnectionOptions & net.TcpNetConnectOpts = {
     host,
     port,
@@ -125,27 +128,34 @@ function connect(options: UpstreamTlsOptions, name: string, session: Buffer | un
     ...(alpnProtocols && alpnProtocols.length > 0 && { ALPNProtocols: [...alpnProtocols] }),
     ...(socket && { socket }),
     ...(lookup && { lookup }),
+    ...(reader && { onread: reader.onread }),
   };
   const tlsSocket = tls.connect(tlsOptions);
+  reader?.attach(tlsSocket);
   tlsSocket.getPeerCertificate = leafUntilSecured;
   return tlsSocket;
 }
 
 /**
- * Keeps the first ticket of a connection; Node's event never comes before the certificate is verified. To be
- * called once TCP is connected: Node forgets this listener of an attempt that happy eyeballs have given up.
- * A function apart, so that what stays with the socket refers to nothing else of the attempt.
+ * Keeps the first ticket of a connection that was verified; it may come late, even when the socket is destroyed
+ * already. To be called once TCP is connected: Node forgets this listener of an attempt that happy eyeballs have
+ * given up. A function apart, so that what stays with the socket refers to nothing else of the attempt.
  */
 function keepSession(
   socket: tls.TLSSocket,
-  sessions: SessionCache,
+  trust: TrustContext,
   key: string,
   saved: SavedSession | undefined,
 ): void {
+  const { sessions, verify } = trust;
   const startedAt = sessions.now();
   const savedAt = saved?.verifiedAt ?? startedAt;
+  let verifiedAt: Milliseconds | undefined;
+  socket.once('secureConnect', () => {
+    if (socket.authorized || !verify) verifiedAt = socket.isSessionReused() ? savedAt : startedAt;
+  });
   socket.once('session', (session: Buffer) => {
-    sessions.set(key, { session, verifiedAt: socket.isSessionReused() ? savedAt : startedAt });
+    if (verifiedAt !== undefined) sessions.set(key, { session, verifiedAt });
   });
 }
 

@@ -174,6 +174,17 @@ export class Pool<C extends PooledConnection> {
   }
 
   /**
+   * Closes what is idle under one key. For whoever found that a connection had died while idle: the others
+   * have been idle for longer, so they are likely dead too, and a retry should not get one of them.
+   */
+  closeIdle(key: string): void {
+    const bucket = this.#buckets.get(key);
+    if (!bucket) return;
+    for (let member = bucket.idle.first; member; member = bucket.idle.first) this.#discard(member);
+    this.#pump(bucket);
+  }
+
+  /**
    * Closes what is idle, cancels the dials and fails everybody who waits. What is busy stays with its users
    * and is closed when they release it.
    */
