@@ -1,4 +1,5 @@
 /** What minting needs of a CA certificate, byte for byte as it stands in its DER. */
+import { tags } from './der.js';
 import { DerError, expectTag, readConstructed, readElement, readTime, readWholeBits } from './der-reader.js';
 
 /** Views of the bytes that were read; times in epoch milliseconds. */
@@ -19,15 +20,15 @@ const subjectKeyIdentifierOid = '551d0e';
 
 /** Reads a Certificate of RFC 5280 §4.1. Throws `DerError` at the first thing that is not one. */
 export function readCertificateFields(certificate: Uint8Array): CertificateFields {
-  const [tbs] = readConstructed(certificate, 0x30);
-  const fields = readConstructed(expectTag(tbs, 0x30).encoded, 0x30);
+  const [tbs] = readConstructed(certificate, tags.sequence);
+  const fields = readConstructed(expectTag(tbs, tags.sequence).encoded, tags.sequence);
   // Version 1 has no version field, version 3 has it as [0].
   const first = fields[0]?.tag === 0xa0 ? 1 : 0;
   const [, , , validity, subject, publicKey, ...optional] = fields.slice(first);
-  const [notBefore, notAfter] = readConstructed(expectTag(validity, 0x30).encoded, 0x30);
-  const key = expectTag(publicKey, 0x30);
+  const [notBefore, notAfter] = readConstructed(expectTag(validity, tags.sequence).encoded, tags.sequence);
+  const key = expectTag(publicKey, tags.sequence);
   return {
-    subject: expectTag(subject, 0x30).encoded,
+    subject: expectTag(subject, tags.sequence).encoded,
     publicKey: key.encoded,
     publicKeyBits: readPublicKeyBits(key.encoded),
     subjectKeyIdentifier: findSubjectKeyIdentifier(optional.find(({ tag }) => tag === 0xa3)?.contents),
@@ -38,17 +39,17 @@ export function readCertificateFields(certificate: Uint8Array): CertificateField
 
 /** The key within a SubjectPublicKeyInfo (RFC 5280 §4.1.2.7). */
 export function readPublicKeyBits(subjectPublicKeyInfo: Uint8Array): Uint8Array {
-  return readWholeBits(readConstructed(subjectPublicKeyInfo, 0x30)[1]);
+  return readWholeBits(readConstructed(subjectPublicKeyInfo, tags.sequence)[1]);
 }
 
 function findSubjectKeyIdentifier(extensions: Uint8Array | undefined): Uint8Array | undefined {
   if (!extensions) return undefined;
-  for (const extension of readConstructed(extensions, 0x30)) {
-    const parts = readConstructed(extension.encoded, 0x30);
-    const id = expectTag(parts[0], 0x06).contents;
+  for (const extension of readConstructed(extensions, tags.sequence)) {
+    const parts = readConstructed(extension.encoded, tags.sequence);
+    const id = expectTag(parts[0], tags.oid).contents;
     if (Buffer.from(id).toString('hex') !== subjectKeyIdentifierOid) continue;
-    const value = expectTag(parts.at(-1), 0x04).contents;
-    const identifier = expectTag(readElement(value), 0x04);
+    const value = expectTag(parts.at(-1), tags.octetString).contents;
+    const identifier = expectTag(readElement(value), tags.octetString);
     if (identifier.encoded.length !== value.length) throw new DerError('bytes after the key identifier');
     return identifier.contents;
   }

@@ -3,6 +3,7 @@
  * indefinite or a longer length than needed, a tag number over 30, a cut end, bytes left over) is refused:
  * the parts are copied verbatim into other certificates, where a second reading of them would be a fault.
  */
+import { tags } from './der.js';
 
 /** What `readElement` and its company throw: the bytes are not the DER that was asked for. */
 export class DerError extends Error {
@@ -71,7 +72,7 @@ export function expectTag(element: DerElement | undefined, tag: number): DerElem
 
 /** The octets of a BIT STRING that has no unused bits, as a public key is. */
 export function readWholeBits(element: DerElement | undefined): Uint8Array {
-  const { contents } = expectTag(element, 0x03);
+  const { contents } = expectTag(element, tags.bitString);
   if (contents[0] !== 0) throw new DerError('a bit string with unused bits');
   return contents.subarray(1);
 }
@@ -81,7 +82,7 @@ export function readTime(element: DerElement | undefined): number {
   const text = Buffer.from(element?.contents ?? []).toString('latin1');
   const match = /^(\d{2}|\d{4})(\d{2})(\d{2})(\d{2})(\d{2})(\d{2})Z$/.exec(text);
   const [, year = '', month = '', day = '', hour = '', minute = '', second = ''] = match ?? [];
-  if (!match || element?.tag !== (year.length === 2 ? 0x17 : 0x18)) {
+  if (!match || element?.tag !== (year.length === 2 ? tags.utcTime : tags.generalizedTime)) {
     throw new DerError('a time that RFC 5280 does not allow');
   }
   const fullYear = year.length === 4 ? year : `${Number(year) >= 50 ? '19' : '20'}${year}`;

@@ -10,7 +10,7 @@ import type { Bytes } from '../base/bytes.js';
 import type { Context } from '../base/context.js';
 
 export interface LineWriterOptions {
-  /** Bytes that may wait in the stream; default 1 MiB. */
+  /** Bytes that may wait in the stream, at least its high-water mark; default 1 MiB. */
   readonly limit?: Bytes;
   /** The line that tells of dropped ones. */
   readonly dropped: (lines: number) => string;
@@ -44,7 +44,9 @@ export class LineWriter {
   /** Writes `line` and a line end, or counts it as dropped. Never throws, never waits. */
   write(line: string): void {
     if (this.#failed) return;
-    if (this.#dropped > 0 || this.#stream.writableLength > this.#limit) {
+    // Without `writableNeedDrain` no 'drain' would come to end the dropping.
+    const { writableLength, writableNeedDrain } = this.#stream;
+    if (this.#dropped > 0 || (writableNeedDrain && writableLength > this.#limit)) {
       this.#dropped += 1;
       return;
     }

@@ -1,6 +1,7 @@
 /** The client connections of one proxy, and how they end: each by itself, all by draining, or cut. */
 import type { Socket } from 'node:net';
 import type { SallyportError } from '../base/errors.js';
+import type { ClientLeg } from '../base/exchange.js';
 import type { ServerConnection } from '../http/server.js';
 import type { Leg, Services } from './services.js';
 
@@ -42,7 +43,7 @@ export class OpenConnection {
 
   /** Nobody but the log can be told. */
   fail(error: SallyportError, target: string): void {
-    const { connection } = this.leg;
+    const { connection } = this.leg.client;
     // A client that left, or a connection that was cut, is no failure of the proxy.
     if (!this.leg.context.closed || error.code !== 'ERR_CANCELLED') {
       this.#shared.events.emit('failure', { error, connection, target });
@@ -68,19 +69,16 @@ export class ClientConnections {
     const context = parent.withCancel();
     const started = performance.now();
     this.#made += 1;
-    const leg: Leg = {
+    const client: ClientLeg = {
       connection: this.#made,
       address: socket.remoteAddress ?? '',
       port: socket.remotePort ?? 0,
-      context,
-      origin: undefined,
-      serverName: undefined,
       tls: undefined,
-      identity: undefined,
     };
+    const leg: Leg = { client, context, origin: undefined, serverName: undefined, identity: undefined };
     const connection = new OpenConnection(socket, leg, this.#shared);
     this.#open.add(connection);
-    const { connection: number, address, port } = leg;
+    const { connection: number, address, port } = client;
     if (events.has('connection.open')) events.emit('connection.open', { connection: number, address, port });
     context.onClose(() => {
       socket.destroy();

@@ -9,6 +9,7 @@ import type { Context } from '../base/context.js';
 import { type ErrorCode, SallyportError, toSallyportError } from '../base/errors.js';
 import type {
   AnswerVerdict,
+  ClientLeg,
   Exchange,
   ExchangeRequest,
   ExchangeResponse,
@@ -20,7 +21,7 @@ import type {
 } from '../base/exchange.js';
 import type { BodySource } from '../base/flow.js';
 import { authority, type Origin, originUrl } from '../base/message.js';
-import type { ClientConnection, ClientStream, ResponseReceiver } from '../http/client.js';
+import type { ClientStream, RequestConnection, ResponseReceiver } from '../http/client-stream.js';
 import {
   fieldLines,
   forwardedRequest,
@@ -30,7 +31,7 @@ import {
   rewrittenResponse,
 } from '../http/forward.js';
 import type { H1RequestHead, H1ResponseHead } from '../http/head.js';
-import type { ServerStream, StreamOwner } from '../http/server.js';
+import type { ServerStream, StreamOwner } from '../http/server-stream.js';
 import { decide } from '../rules/decide.js';
 import { poolKey } from '../upstream/pool.js';
 import { mayRetry } from '../upstream/retry.js';
@@ -43,7 +44,7 @@ import { openTunnel } from './tunnel.js';
 type AnsweredBy = 'origin' | 'hook' | 'proxy';
 
 export class ExchangeRun implements Exchange, StreamOwner, ResponseReceiver {
-  readonly client: Leg;
+  readonly #leg: Leg;
   readonly context: Context;
   readonly #services: Services;
   readonly #stream: ServerStream;
@@ -70,6 +71,7 @@ export class ExchangeRun implements Exchange, StreamOwner, ResponseReceiver {
   #collectedResponse: CollectedBody | undefined;
   /** Whether the origin's response goes to the client as it comes. */
   #piped = false;
+  #acquiring = false;
   #finished = false;
   #stopContext: () => void;
 
@@ -77,7 +79,7 @@ export class ExchangeRun implements Exchange, StreamOwner, ResponseReceiver {
     this.#services = services;
     this.#stream = stream;
     this.#number = services.nextExchange();
-    this.client = leg;
+    this.#leg = leg;
     this.#head = stream.head;
     this.#target = stream.head.target;
     this.#origin = leg.origin ?? unknownOrigin;
@@ -91,6 +93,10 @@ export class ExchangeRun implements Exchange, StreamOwner, ResponseReceiver {
 
   get id(): string {
     return `${this.#services.events.proxy}-${this.#number}`;
+  }
+
+  get client(): ClientLeg {
+    return this.#leg.client;
   }
 
   get origin(): Origin {
@@ -131,7 +137,10 @@ export class ExchangeRun implements Exchange, StreamOwner, ResponseReceiver {
   start(): void {
     try {
       this.#resolve();
-      const { events, hooks } = this.#services;
+      const { events, hooks, limits } = this.#services;
+      if (this.#head.section.contentLength > limits.requestBody) {
+        throw new SallyportError('ERR_REQUEST_BODY_TOO_LARGE', `the limit is ${limits.requestBody} bytes`);
+      }
       if (this.#forwardsUsedUp()) return;
       if (events.has('exchange.start')) events.emit('exchange.start', { exchange: this });
       if (!hooks.request) {
@@ -147,7 +156,7 @@ export class ExchangeRun implements Exchange, StreamOwner, ResponseReceiver {
   }
 
   #resolve(): void {
-    const { origin, target, host } = resolveTarget(this.#head, this.client.origin, this.#services);
+    const { origin, target, host } = resolveTarget(this.#head, this.#leg.origin, this.#services);
     this.#origin = origin;
     this.#target = target;
     this.#host = host;
@@ -162,8 +171,7 @@ export class ExchangeRun implements Exchange, StreamOwner, ResponseReceiver {
     const { maxForwards } = head.section;
     if (maxForwards === undefined || (head.method !== 'TRACE' && head.method !== 'OPTIONS')) return false;
     if (maxForwards === 0) {
-      this.#answer(finalRecipient(head));
-      this.#answeredBy = 'proxy';
+      this.#answer(finalRecipient(head), 'proxy');
       return true;
     }
     const headers = head.headers.clone().set('Max-Forwards', String(maxForwards - 1));
@@ -172,10 +180,10 @@ export class ExchangeRun implements Exchange, StreamOwner, ResponseReceiver {
   }
 
   /** Goes on after a promise, unless the exchange ended meanwhile. */
-  async #later<T>(promise: Promise<T>, then: (value: T) => void | Promise<void>): Promise<void> {
+  async #later<T>(promise: Promise<T>, then: (value: T) => void): Promise<void> {
     try {
       const value = await promise;
-      if (!this.#finished) await then(value);
+      if (!this.#finished) then(value);
     } catch (error) {
       this.#fail(toSallyportError(error));
     }
@@ -183,37 +191,42 @@ export class ExchangeRun implements Exchange, StreamOwner, ResponseReceiver {
 
   // The request.
 
-  readonly #judged = (verdict: RequestVerdict): void | Promise<void> => {
+  readonly #judged = (verdict: RequestVerdict): void => {
     switch (verdict.kind) {
       case 'pass':
-        return this.#sendCollected(undefined);
+        this.#forward(undefined);
+        break;
       case 'rewrite':
-        return this.#sendCollected(verdict);
+        this.#forward(verdict);
+        break;
       case 'answer':
-        this.#answer(verdict);
-        return undefined;
+        this.#answer(verdict, 'hook');
+        break;
       default:
         this.#fail(new SallyportError('ERR_REFUSED', verdict.reason ?? this.url), verdict.status);
-        return undefined;
     }
   };
 
   /** A body that a hook collected or replaced is sent with its length; any other streams. */
-  async #sendCollected(change: RewriteRequestVerdict | undefined): Promise<void> {
-    const collected = this.#collectedRequest?.collected;
-    const given = change?.body;
-    let body: Buffer | undefined;
-    if (given !== undefined) {
-      body = Buffer.from(given);
-      if (!collected) this.#discardRequest();
-    } else if (collected && this.#stream.head.framing !== 'none') {
-      body = await collected;
+  #forward(change: RewriteRequestVerdict | undefined): void {
+    const collected = this.#stream.head.framing === 'none' ? undefined : this.#collectedRequest?.collected;
+    if (change?.body !== undefined) {
+      this.#discardRequest();
+      this.#forwardWith(change, Buffer.from(change.body));
+    } else if (collected) {
+      void this.#later(collected, (body) => {
+        this.#forwardWith(change, body);
+      });
+    } else {
+      this.#forwardWith(change, undefined);
     }
-    if (this.#finished) return;
+  }
+
+  #forwardWith(change: RewriteRequestVerdict | undefined, body: Buffer | undefined): void {
     this.#requestBody = body;
+    const { limits } = this.#services;
     if (change) this.#rewrite(change, body?.length);
-    else if (body)
-      this.#head = rewrittenRequest(this.#head, { target: this.#target }, body.length, this.#services.limits);
+    else if (body) this.#head = rewrittenRequest(this.#head, { target: this.#target }, body.length, limits);
     this.#proceed();
   }
 
@@ -246,7 +259,7 @@ export class ExchangeRun implements Exchange, StreamOwner, ResponseReceiver {
   /** Takes an idle connection, or waits for one. */
   #proceed(): void {
     const { pool, timeouts, trust } = this.#services;
-    const serverName = this.#origin === this.client.origin ? this.client.serverName : undefined;
+    const serverName = this.#origin === this.#leg.origin ? this.#leg.serverName : undefined;
     const key = poolKey(this.#origin, serverName === undefined ? trust.id : `${trust.id}|${serverName}`);
     const idle = pool.takeIdle(key);
     if (idle) {
@@ -257,12 +270,14 @@ export class ExchangeRun implements Exchange, StreamOwner, ResponseReceiver {
     const origin = this.#origin;
     const open = (context: Context): Promise<OriginConnection> =>
       openOrigin(this.#services, origin, serverName, context);
+    this.#acquiring = true;
     const acquired = pool.acquire(key, open, this.context).then((connection) => {
       // The exchange ended in the moment that the connection came.
       if (this.#finished) pool.release(connection);
       return connection;
     });
     void this.#later(acquired, (connection) => {
+      this.#acquiring = false;
       this.#send(connection);
     });
   }
@@ -321,39 +336,49 @@ export class ExchangeRun implements Exchange, StreamOwner, ResponseReceiver {
       return;
     }
     this.context.setTimeout(Number.POSITIVE_INFINITY, 'ERR_CANCELLED');
-    const verdict = decide(hook, this);
-    if (verdict instanceof Promise) void this.#later(verdict, this.#responseJudged);
-    else void this.#responseJudged(verdict);
-  }
-
-  readonly #responseJudged = async (verdict: ResponseVerdict): Promise<void> => {
     try {
-      switch (verdict.kind) {
-        case 'pass':
-          await this.#respondCollected(undefined);
-          break;
-        case 'rewrite':
-          await this.#respondCollected(verdict);
-          break;
-        case 'answer':
-          this.#upstream?.cancel();
-          this.#answer(verdict);
-          break;
-        default:
-          this.#fail(new SallyportError('ERR_REFUSED', verdict.reason ?? this.url), verdict.status);
-      }
+      const verdict = decide(hook, this);
+      if (verdict instanceof Promise) void this.#later(verdict, this.#responseJudged);
+      else this.#responseJudged(verdict);
     } catch (error) {
       this.#fail(toSallyportError(error));
     }
+  }
+
+  readonly #responseJudged = (verdict: ResponseVerdict): void => {
+    switch (verdict.kind) {
+      case 'pass':
+        this.#deliver(undefined);
+        break;
+      case 'rewrite':
+        this.#deliver(verdict);
+        break;
+      case 'answer':
+        this.#upstream?.cancel();
+        this.#answer(verdict, 'hook');
+        break;
+      default:
+        this.#fail(new SallyportError('ERR_REFUSED', verdict.reason ?? this.url), verdict.status);
+    }
   };
 
-  async #respondCollected(change: RewriteResponseVerdict | undefined): Promise<void> {
+  #deliver(change: RewriteResponseVerdict | undefined): void {
+    const collected = this.#responseHead?.framing === 'none' ? undefined : this.#collectedResponse?.collected;
+    if (change?.body !== undefined) {
+      if (!collected) this.#responseBody?.pipe(new DiscardedBody());
+      this.#deliverWith(change, Buffer.from(change.body));
+    } else if (collected) {
+      void this.#later(collected, (body) => {
+        this.#deliverWith(change, body);
+      });
+    } else {
+      this.#deliverWith(change, undefined);
+    }
+  }
+
+  #deliverWith(change: RewriteResponseVerdict | undefined, body: Buffer | undefined): void {
     const head = this.#responseHead;
     if (!head) return;
-    const collected = this.#collectedResponse?.collected;
-    let body: Buffer | undefined = change?.body === undefined ? undefined : Buffer.from(change.body);
-    if (!body && collected && head.framing !== 'none') body = await collected;
-    if (this.#finished) return;
     if (!body && !change) {
       this.#respond(head);
       return;
@@ -361,12 +386,8 @@ export class ExchangeRun implements Exchange, StreamOwner, ResponseReceiver {
     const { limits } = this.#services;
     const { method } = this.#stream.head;
     const rewritten = asVerdict(() => rewrittenResponse(head, change ?? {}, body?.length, method, limits));
-    if (!body) {
-      this.#respond(rewritten);
-      return;
-    }
-    if (!collected) this.#responseBody?.pipe(new DiscardedBody());
-    this.#respondWith(rewritten, rewritten.framing === 'none' ? Buffer.alloc(0) : body);
+    if (body) this.#respondWith(rewritten, rewritten.framing === 'none' ? Buffer.alloc(0) : body);
+    else this.#respond(rewritten);
   }
 
   /** Sends the origin's response on, its body as it comes. */
@@ -383,17 +404,9 @@ export class ExchangeRun implements Exchange, StreamOwner, ResponseReceiver {
     this.#status = head.status;
     const upgrade = head.section.upgrade ?? requestedUpgrade(this.#head.section) ?? '';
     const target = `${this.#origin.host}:${this.#origin.port}`;
-    const { client } = this;
+    const leg = this.#leg;
     this.#stream.switchProtocols(head, upgrade, this.#viaLine(head.version), (clientSocket, clientRest) => {
-      openTunnel(
-        this.#services,
-        client,
-        { target, reason: 'upgrade' },
-        clientSocket,
-        clientRest,
-        socket,
-        rest,
-      );
+      openTunnel(this.#services, leg, { target, reason: 'upgrade' }, clientSocket, clientRest, socket, rest);
     });
     this.#finish(undefined);
   }
@@ -418,7 +431,7 @@ export class ExchangeRun implements Exchange, StreamOwner, ResponseReceiver {
     }
   }
 
-  released(connection: ClientConnection): void {
+  released(connection: RequestConnection): void {
     if (connection instanceof OriginConnection) this.#services.pool.release(connection);
     // A body that is collected, or replaced, ends before the response to the client does.
     if (this.#upstream?.complete && this.#piped) this.#finish(undefined);
@@ -426,13 +439,13 @@ export class ExchangeRun implements Exchange, StreamOwner, ResponseReceiver {
 
   // Answers of our own.
 
-  #answer(verdict: AnswerVerdict): void {
+  #answer(verdict: AnswerVerdict, by: AnsweredBy): void {
     const { method } = this.#stream.head;
     const body = Buffer.from(verdict.body ?? '');
     const { status, headers } = verdict;
     const wanted = { status, length: body.length, ...(headers && { headers }) };
     const head = asVerdict(() => ownResponse(wanted, method, this.#services.limits));
-    this.#answeredBy = 'hook';
+    this.#answeredBy = by;
     this.#discardRequest();
     this.#respondWith(head, head.framing === 'none' ? Buffer.alloc(0) : body);
   }
@@ -475,6 +488,8 @@ export class ExchangeRun implements Exchange, StreamOwner, ResponseReceiver {
   }
 
   readonly #contextClosed = (): void => {
+    // Whoever waits for a connection is told by the pool, which knows what was lacking.
+    if (this.#acquiring && this.context.err?.code === 'ERR_CONNECT_TIMEOUT') return;
     this.#fail(this.context.err ?? new SallyportError('ERR_CANCELLED', 'the exchange was cancelled'));
   };
 

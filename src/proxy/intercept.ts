@@ -128,9 +128,9 @@ function noteHandshake(
   tls.once('close', () => {
     ledger.close('clientTls');
   });
-  const inside: Leg = { ...leg, tls: describeTls(tls, hello.serverName), identity };
-  if (events.has('tls.client') && inside.tls)
-    events.emit('tls.client', { connection: leg.connection, tls: inside.tls });
+  const facts = describeTls(tls, hello.serverName);
+  const inside: Leg = { ...leg, client: { ...leg.client, tls: facts }, identity };
+  if (events.has('tls.client')) events.emit('tls.client', { connection: leg.client.connection, tls: facts });
   return inside;
 }
 

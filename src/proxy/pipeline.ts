@@ -8,7 +8,8 @@ import { SallyportError, toSallyportError } from '../base/errors.js';
 import { hostPort } from '../base/message.js';
 import { isOwnAddress } from '../connect/loop.js';
 import { type Destination, parseConnectTarget } from '../connect/target.js';
-import { ServerConnection, type ServerStream } from '../http/server.js';
+import { ServerConnection } from '../http/server.js';
+import type { ServerStream } from '../http/server-stream.js';
 import { classify } from '../listener/sniff.js';
 import type { ClientConnections, OpenConnection } from './connections.js';
 import { ExchangeRun } from './exchange.js';
@@ -52,11 +53,11 @@ export class Pipeline {
   #server(leg: Leg, socket: Duplex, exchange: (stream: ServerStream) => void): ServerConnection {
     const { events, limits, slabs, timeouts } = this.#services;
     const failed = (error: SallyportError, broken: ServerConnection): void => {
-      events.emit('failure', { error, connection: leg.connection });
+      events.emit('failure', { error, connection: leg.client.connection });
       broken.refuse(error);
     };
     const { context } = leg;
-    const halfClose = leg.tls === undefined;
+    const halfClose = leg.client.tls === undefined;
     return new ServerConnection(socket, {
       context,
       limits,
@@ -77,7 +78,7 @@ export class Pipeline {
       }
     } catch (thrown) {
       const error = toSallyportError(thrown);
-      this.#services.events.emit('failure', { error, connection: leg.connection });
+      this.#services.events.emit('failure', { error, connection: leg.client.connection });
       stream.refuse(error);
       return;
     }
@@ -132,7 +133,7 @@ export class Pipeline {
     const server = this.#server(leg, socket, (stream) => {
       stream.refuse(error);
     });
-    this.#services.events.emit('failure', { error, connection: leg.connection });
+    this.#services.events.emit('failure', { error, connection: leg.client.connection });
     // A TLS client cannot read an answer in clear text.
     if (found === 'tls') server.destroy();
     else server.refuse(error);

@@ -2,7 +2,7 @@
 import type { LookupFunction } from 'node:net';
 import type { Context } from '../base/context.js';
 import type { Events } from '../base/events.js';
-import type { ClientLeg, Hooks, LegTls } from '../base/exchange.js';
+import type { ClientLeg, Hooks } from '../base/exchange.js';
 import type { Ledger } from '../base/ledger.js';
 import type { Limits, Timeouts } from '../base/limits.js';
 import type { Origin } from '../base/message.js';
@@ -38,14 +38,15 @@ export interface Services {
 }
 
 /** A client connection on its way down the road: what the stations found out so far. */
-export interface Leg extends ClientLeg {
+export interface Leg {
+  /** What hooks and events see of it. */
+  readonly client: ClientLeg;
   /** Closes with the connection. */
   readonly context: Context;
   /** Where the tunnel leads; `undefined` outside one, where each request names its origin. */
   readonly origin: Origin | undefined;
   /** The name for SNI and verification upstream, where it is not the origin's host. */
   readonly serverName: string | undefined;
-  readonly tls: LegTls | undefined;
   /** Held for as long as the connection uses it. */
   readonly identity: Identity | undefined;
 }

@@ -20,7 +20,7 @@ export function openTunnel(
   const { events, ledger, limits, timeouts } = services;
   const started = performance.now();
   const id = `${events.proxy}-t${services.nextTunnel()}`;
-  const opened: TunnelOpen = { ...facts, id, connection: leg.connection };
+  const opened: TunnelOpen = { ...facts, id, connection: leg.client.connection };
   ledger.open('tunnels');
   if (events.has('tunnel.open')) events.emit('tunnel.open', opened);
   const options = {

@@ -192,8 +192,9 @@ export class Pool<C extends PooledConnection> {
     if (this.#closed) return;
     this.#closed = true;
     this.#stopListening();
-    this.#sweep?.close();
+    const sweep = this.#sweep;
     this.#sweep = undefined;
+    sweep?.close();
     for (const bucket of this.#buckets.values()) {
       for (let waiter = bucket.waiters.first; waiter; waiter = bucket.waiters.first) {
         this.#leave(bucket, waiter);
@@ -428,6 +429,7 @@ export class Pool<C extends PooledConnection> {
     const sweep = this.#options.context.withTimeout(ms);
     this.#sweep = sweep;
     sweep.onClose(() => {
+      // It closes when its time is over, with the pool, and with the pool's context.
       if (this.#sweep !== sweep || this.#options.context.closed) return;
       this.#sweep = undefined;
       this.#closeExpired();
