@@ -196,8 +196,8 @@ export class Identities {
     try {
       return createSecureContext({ ...this.#context, cert, key });
     } catch (error) {
-      const { message } = toSallyportError(error);
-      throw new SallyportError('ERR_LEAF_CERTIFICATE', `OpenSSL refuses the one for ${host}: ${message}`, {
+      const { detail } = toSallyportError(error);
+      throw new SallyportError('ERR_LEAF_CERTIFICATE', `OpenSSL refuses the one for ${host}: ${detail}`, {
         cause: error,
       });
     }

@@ -37,11 +37,14 @@ export async function run(typed: RunArguments): Promise<number> {
     await proxy.close();
     throw error;
   }
-  announce(proxy, typed);
-  await untilSignal(async (signal) => {
+  const ended = untilSignal(async (signal) => {
+    const closed = proxy.close({ drainTimeout });
     announceDrain(proxy, signal, typed);
-    await proxy.close({ drainTimeout });
+    await closed;
   });
+  // After the handlers are there: whoever reads that we listen may send a signal at once.
+  announce(proxy, typed);
+  await ended;
   if (log) await endLog(log);
   return 0;
 }

@@ -14,7 +14,7 @@ import {
 export type ResponseCoding = 'none' | 'length' | 'chunked' | 'close';
 
 /** The field lines that go on: without hop-by-hop lines, and without framing lines unless they still hold. */
-export function forwardedLines(section: FieldSection, keepFraming: boolean): string {
+function forwardedLines(section: FieldSection, keepFraming: boolean): string {
   const { text, start, end, hopByHop, framingLines } = section;
   const cuts = keepFraming || !framingLines ? hopByHop : merged(hopByHop ?? [], framingLines);
   if (!cuts) return text.slice(start, end);

@@ -219,7 +219,7 @@ const forbiddenTrailers: readonly string[] = [
 ];
 
 /** Reads field lines from `start` to the end of `text`. */
-export function parseFieldLines(text: string, start: number, side: Side, limits: HeadLimits): FieldSection {
+function parseFieldLines(text: string, start: number, side: Side, limits: HeadLimits): FieldSection {
   const section = new FieldSection(text, start);
   const { length } = text;
   let at = start;

@@ -75,7 +75,15 @@ export class ClientConnections {
       port: socket.remotePort ?? 0,
       tls: undefined,
     };
-    const leg: Leg = { client, context, origin: undefined, serverName: undefined, identity: undefined };
+    const pinned = { connection: undefined, key: '' };
+    const leg: Leg = {
+      client,
+      context,
+      origin: undefined,
+      serverName: undefined,
+      identity: undefined,
+      pinned,
+    };
     const connection = new OpenConnection(socket, leg, this.#shared);
     this.#open.add(connection);
     const { connection: number, address, port } = client;

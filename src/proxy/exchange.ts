@@ -36,7 +36,8 @@ import { decide } from '../rules/decide.js';
 import { poolKey } from '../upstream/pool.js';
 import { mayRetry } from '../upstream/retry.js';
 import { CollectedBody, DiscardedBody } from './body.js';
-import { OriginConnection, openOrigin } from './origins.js';
+import { OriginConnection } from './origin-connection.js';
+import { openOrigin } from './origins.js';
 import { resolveTarget } from './request-target.js';
 import type { Leg, Services } from './services.js';
 import { openTunnel } from './tunnel.js';
@@ -60,6 +61,7 @@ export class ExchangeRun implements Exchange, StreamOwner, ResponseReceiver {
   #requestBody: Buffer | undefined;
   #connection: OriginConnection | undefined;
   #upstream: ClientStream | undefined;
+  #key = '';
   #attempts = 0;
   #reused = false;
   #answeredBy: AnsweredBy = 'origin';
@@ -261,7 +263,10 @@ export class ExchangeRun implements Exchange, StreamOwner, ResponseReceiver {
     const { pool, timeouts, trust } = this.#services;
     const serverName = this.#origin === this.#leg.origin ? this.#leg.serverName : undefined;
     const key = poolKey(this.#origin, serverName === undefined ? trust.id : `${trust.id}|${serverName}`);
-    const idle = pool.takeIdle(key);
+    this.#key = key;
+    const { pinned } = this.#leg;
+    const own = pinned.key === key && pinned.connection?.usable ? pinned.connection : undefined;
+    const idle = own ?? pool.takeIdle(key);
     if (idle) {
       this.#send(idle);
       return;
@@ -432,9 +437,27 @@ export class ExchangeRun implements Exchange, StreamOwner, ResponseReceiver {
   }
 
   released(connection: RequestConnection): void {
-    if (connection instanceof OriginConnection) this.#services.pool.release(connection);
+    if (connection instanceof OriginConnection) this.#giveBack(connection);
     // A body that is collected, or replaced, ends before the response to the client does.
     if (this.#upstream?.complete && this.#piped) this.#finish(undefined);
+  }
+
+  #giveBack(connection: OriginConnection): void {
+    const { pinned, context } = this.#leg;
+    if (pinned.connection === connection) return;
+    const authenticated =
+      this.#head.section.connectionAuthentication ||
+      this.#responseHead?.section.connectionAuthentication === true;
+    if (!authenticated || !connection.usable) {
+      this.#services.pool.release(connection);
+      return;
+    }
+    pinned.connection?.close();
+    pinned.connection = connection;
+    pinned.key = this.#key;
+    context.onClose(() => {
+      connection.close();
+    });
   }
 
   // Answers of our own.

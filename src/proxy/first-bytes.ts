@@ -23,7 +23,7 @@ export function firstBytes<T extends string>(
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
     let waiting = true;
-    let stopWaiting: (() => void) | undefined;
+    let stopWaiting = (): void => undefined;
     const all = (): Buffer => {
       if (chunks.length > 1) chunks.splice(0, chunks.length, Buffer.concat(chunks));
       return chunks[0] ?? received;
@@ -32,7 +32,7 @@ export function firstBytes<T extends string>(
       waiting = false;
       socket.pause();
       socket.off('data', onData).off('end', onEnd).off('close', onEnd).off('error', onEnd);
-      stopWaiting?.();
+      stopWaiting();
     };
     const settle = (kind: T | 'silent' | 'undecided' | 'ended'): void => {
       stop();

@@ -1,4 +1,5 @@
 /** What a proxy can be told, with the default of each. */
+import type { LookupFunction } from 'node:net';
 import type { Milliseconds } from '../base/bytes.js';
 import type { Hooks } from '../base/exchange.js';
 import type { Limits, Timeouts } from '../base/limits.js';
@@ -28,5 +29,5 @@ export interface ProxyOptions {
    */
   readonly via?: boolean;
   /** Name resolution for origins, with the signature of `dns.lookup`. Default: the system's. */
-  readonly lookup?: import('node:net').LookupFunction;
+  readonly lookup?: LookupFunction;
 }

@@ -7,24 +7,10 @@ import type { LegTls } from '../base/exchange.js';
 import { hostPort, type Origin } from '../base/message.js';
 import { SocketReader } from '../base/socket-reader.js';
 import { isOwnSocket } from '../connect/loop.js';
-import { ClientConnection } from '../http/client.js';
 import { openUpstreamTls } from '../tls/upstream.js';
 import { dialTcp } from '../upstream/dial.js';
+import { OriginConnection } from './origin-connection.js';
 import type { Services } from './services.js';
-
-/** An HTTP/1.1 connection to an origin, with what log lines and hooks tell of it. */
-export class OriginConnection extends ClientConnection {
-  readonly address: string;
-  readonly port: number;
-  readonly tls: LegTls | undefined;
-
-  constructor(services: Services, socket: Socket, tls: LegTls | undefined, reader?: SocketReader) {
-    super(socket, services.limits, services.slabs, reader);
-    this.address = socket.remoteAddress ?? '';
-    this.port = socket.remotePort ?? 0;
-    this.tls = tls;
-  }
-}
 
 /** Opens a connection for exchanges with `origin`. Rejects with the table error of the phase that failed. */
 export async function openOrigin(
@@ -34,11 +20,22 @@ export async function openOrigin(
   context: Context,
 ): Promise<OriginConnection> {
   if (origin.scheme === 'http') {
-    return new OriginConnection(services, await openTcp(services, origin, context), undefined);
+    return new OriginConnection(
+      services.limits,
+      services.slabs,
+      await openTcp(services, origin, context),
+      undefined,
+    );
   }
   const reader = new SocketReader(services.readBuffer);
   const socket = await openTls(services, origin, serverName, ['http/1.1'], context, reader);
-  return new OriginConnection(services, socket, describeTls(socket, serverName ?? origin.host), reader);
+  return new OriginConnection(
+    services.limits,
+    services.slabs,
+    socket,
+    describeTls(socket, serverName ?? origin.host),
+    reader,
+  );
 }
 
 /** A TCP connection within the deadline of `connect`. */

@@ -17,7 +17,7 @@ import { TrustContext } from '../tls/trust.js';
 import { Pool } from '../upstream/pool.js';
 import { ClientConnections } from './connections.js';
 import type { ProxyOptions } from './options.js';
-import type { OriginConnection } from './origins.js';
+import type { OriginConnection } from './origin-connection.js';
 import { Pipeline } from './pipeline.js';
 import type { Services } from './services.js';
 

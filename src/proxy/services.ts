@@ -11,7 +11,7 @@ import type { LocalAddress } from '../connect/loop.js';
 import type { SlabPool } from '../http/outbox.js';
 import type { TrustContext } from '../tls/trust.js';
 import type { Pool } from '../upstream/pool.js';
-import type { OriginConnection } from './origins.js';
+import type { OriginConnection } from './origin-connection.js';
 
 export interface Services {
   /** The proxy's own; closing it cuts everything. */
@@ -37,6 +37,16 @@ export interface Services {
   readonly nextTunnel: () => number;
 }
 
+/**
+ * NTLM and Negotiate authenticate a connection, not a request (RFC 4559 §6): such a connection to an origin must
+ * never carry the requests of another client. It stays with the client connection that it began with.
+ */
+export interface PinnedConnection {
+  connection: OriginConnection | undefined;
+  /** The pool's key that it was made under. */
+  key: string;
+}
+
 /** A client connection on its way down the road: what the stations found out so far. */
 export interface Leg {
   /** What hooks and events see of it. */
@@ -47,6 +57,8 @@ export interface Leg {
   readonly origin: Origin | undefined;
   /** The name for SNI and verification upstream, where it is not the origin's host. */
   readonly serverName: string | undefined;
+  /** The connection to an origin that is this client's alone: see `PinnedConnection`. */
+  readonly pinned: PinnedConnection;
   /** Held for as long as the connection uses it. */
   readonly identity: Identity | undefined;
 }

@@ -1,0 +1,339 @@
+/**
+ * One client connection of the load generator: CONNECT, TLS, and HTTP/1.1 written and read by hand, so that the
+ * generator is lighter than what it measures. One request at a time.
+ */
+import { connect as connectTcp } from 'node:net';
+import { connect as connectTls, createSecureContext } from 'node:tls';
+import { TLS_OPTIONS } from './payload.mjs';
+
+/**
+ * @typedef {object} Target how a proxy is reached
+ * @property {string} host
+ * @property {number} port
+ * @property {boolean} tunnel whether clients ask with CONNECT; otherwise the TLS connection is to the target itself
+ * @property {string} caPem what signs the certificates it shows
+ */
+
+/**
+ * @typedef {object} Answer
+ * @property {number} status
+ * @property {number} length bytes of body received
+ */
+
+/** A silent connection is a failed answer after this long, in milliseconds. */
+const SILENCE = 30_000;
+
+/** What a browser sends with a request, roughly; `Host` goes before. */
+const REQUEST_HEADERS =
+  'Connection: keep-alive\r\n' +
+  'User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36\r\n' +
+  'Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8\r\n' +
+  'Accept-Encoding: gzip, deflate, br\r\n' +
+  'Accept-Language: en-US,en;q=0.9\r\n' +
+  'Cookie: session=8f14e45fceea167a5a36dedd4bea2543; theme=dark\r\n' +
+  'Cache-Control: no-cache\r\n';
+
+/**
+ * A context for every connection to one target: parsing the CA once is the generator's saving, and without a
+ * session each handshake is a full one.
+ * @param {Target} target
+ */
+export function clientContext(target) {
+  return createSecureContext({ ca: target.caPem, ...TLS_OPTIONS });
+}
+
+export class Connection {
+  #socket;
+  #authority;
+  /** @type {((chunk: Buffer) => void) | undefined} */
+  #reader;
+  /** @type {((error: Error) => void) | undefined} */
+  #fail;
+  /** @type {Error | undefined} */
+  #broken;
+  /** Set once the other side has said that it closes, or has. */
+  closing = false;
+
+  /**
+   * @param {Target} target
+   * @param {import('node:tls').SecureContext} secureContext
+   * @param {string} host
+   * @param {number} port
+   */
+  static async open(target, secureContext, host, port) {
+    const transport = await dial(target, host, port);
+    const socket = connectTls({ socket: transport, servername: host, secureContext });
+    transport.on('error', (error) => socket.destroy(error));
+    await opened(socket, 'secureConnect');
+    return new Connection(socket, `${host}:${port}`);
+  }
+
+  /** @param {import('node:tls').TLSSocket} socket @param {string} authority */
+  constructor(socket, authority) {
+    this.#socket = socket;
+    this.#authority = authority;
+    socket.setTimeout(SILENCE, () => {
+      // Silence between requests is what an idle connection is for.
+      if (this.#fail !== undefined) socket.destroy(new Error(`no byte for ${SILENCE / 1000} s`));
+    });
+    socket.on('data', (chunk) => {
+      if (this.#reader !== undefined) this.#reader(chunk);
+      else this.#end(new Error('bytes that were not asked for'));
+    });
+    socket.on('error', (error) => this.#end(error));
+    socket.on('end', () => this.#end(new Error('closed by the proxy')));
+    socket.on('close', () => this.#end(new Error('closed')));
+  }
+
+  /**
+   * @param {string} path
+   * @param {(body: Buffer, offset: number) => boolean} check told each piece of the body; false fails the request
+   * @returns {Promise<Answer>}
+   */
+  get(path, check) {
+    return this.#exchange(
+      `GET ${path} HTTP/1.1\r\nHost: ${this.#authority}\r\n${REQUEST_HEADERS}\r\n`,
+      check,
+    );
+  }
+
+  /**
+   * @param {string} path
+   * @param {number} size
+   * @param {(offset: number) => Buffer} piece the next bytes to send, from `offset` on
+   * @param {(body: Buffer, offset: number) => boolean} check
+   * @returns {Promise<Answer>}
+   */
+  post(path, size, piece, check) {
+    const head =
+      `POST ${path} HTTP/1.1\r\nHost: ${this.#authority}\r\n${REQUEST_HEADERS}` +
+      `Content-Type: application/octet-stream\r\nContent-Length: ${size}\r\n\r\n`;
+    const answer = this.#exchange(head, check);
+    let sent = 0;
+    const send = () => {
+      while (sent < size && this.#fail !== undefined) {
+        const bytes = piece(sent);
+        sent += bytes.length;
+        if (!this.#socket.write(bytes)) {
+          this.#socket.once('drain', send);
+          return;
+        }
+      }
+    };
+    send();
+    return answer;
+  }
+
+  /**
+   * Asks, and resolves with the head's arrival and `length` bytes of the body; the rest is left unfinished.
+   * @param {string} path
+   * @param {number} length
+   */
+  getPart(path, length) {
+    return this.#exchange(
+      `GET ${path} HTTP/1.1\r\nHost: ${this.#authority}\r\n${REQUEST_HEADERS}\r\n`,
+      () => true,
+      length,
+    );
+  }
+
+  /** Ends the connection, and resolves when it is closed. */
+  async close() {
+    if (this.#socket.destroyed) return;
+    this.closing = true;
+    await new Promise((resolve) => {
+      this.#socket.once('close', resolve);
+      this.#socket.destroySoon();
+    });
+  }
+
+  destroy() {
+    this.#socket.destroy();
+  }
+
+  /**
+   * @param {string} head
+   * @param {(body: Buffer, offset: number) => boolean} check
+   * @param {number} [part]
+   * @returns {Promise<Answer>}
+   */
+  #exchange(head, check, part) {
+    return new Promise((resolve, reject) => {
+      if (this.#broken !== undefined) {
+        reject(this.#broken);
+        return;
+      }
+      this.#fail = reject;
+      this.#reader = responseReader({
+        check,
+        part,
+        done: (answer) => {
+          this.closing ||= answer.close;
+          this.#fail = undefined;
+          this.#reader = part === undefined ? undefined : () => undefined;
+          resolve(answer);
+        },
+        fail: (message) => this.#end(new Error(message)),
+      });
+      this.#socket.write(head, 'latin1');
+    });
+  }
+
+  /** @param {Error} error */
+  #end(error) {
+    this.#broken ??= error;
+    this.closing = true;
+    this.#reader = undefined;
+    this.#fail?.(error);
+    this.#fail = undefined;
+    this.#socket.destroy();
+  }
+}
+
+/**
+ * A TCP connection on which TLS can begin.
+ * @param {Target} target @param {string} host @param {number} port
+ */
+async function dial(target, host, port) {
+  const socket = connectTcp({ host: target.host, port: target.port, noDelay: true });
+  await opened(socket, 'connect');
+  if (!target.tunnel) return socket;
+  socket.write(
+    `CONNECT ${host}:${port} HTTP/1.1\r\nHost: ${host}:${port}\r\nProxy-Connection: keep-alive\r\n\r\n`,
+  );
+  let head = '';
+  /** @param {Buffer} chunk */
+  const read = (chunk) => {
+    head += chunk.toString('latin1');
+    if (head.includes('\r\n\r\n')) socket.emit('tunnel');
+  };
+  socket.on('data', read);
+  await opened(socket, 'tunnel');
+  socket.off('data', read);
+  if (!/^HTTP\/1\.[01] 200 /.test(head)) {
+    socket.destroy();
+    throw new Error(`CONNECT: ${head.slice(0, head.indexOf('\r\n'))}`);
+  }
+  return socket;
+}
+
+/**
+ * Resolves at `event`; rejects, and destroys the socket, if it fails, ends or stays silent before.
+ * @param {import('node:net').Socket} socket @param {string} event
+ * @returns {Promise<void>}
+ */
+function opened(socket, event) {
+  return new Promise((resolve, reject) => {
+    /** @param {Error} [error] */
+    const settle = (error) => {
+      socket.setTimeout(0);
+      socket.off('timeout', silent);
+      socket.off('close', closed);
+      socket.off('error', settle);
+      socket.off(event, succeed);
+      if (error === undefined) {
+        resolve();
+        return;
+      }
+      socket.on('error', () => undefined);
+      socket.destroy();
+      reject(error);
+    };
+    const succeed = () => settle();
+    const silent = () => settle(new Error(`no ${event} within ${SILENCE / 1000} s`));
+    const closed = () => settle(new Error(`closed before ${event}`));
+    socket.setTimeout(SILENCE);
+    socket.on('timeout', silent);
+    socket.on('close', closed);
+    socket.on('error', settle);
+    socket.on(event, succeed);
+  });
+}
+
+/**
+ * Reads one response (RFC 9112 §4, §6, §7.1), handing on the body as it comes.
+ * @param {{ check: (body: Buffer, offset: number) => boolean, part?: number | undefined,
+ *   done: (answer: Answer & { close: boolean }) => void, fail: (message: string) => void }} hooks
+ * @returns {(chunk: Buffer) => void}
+ */
+function responseReader({ check, part, done, fail }) {
+  let text = '';
+  let status = 0;
+  let close = false;
+  let chunked = false;
+  let left = 0;
+  let length = 0;
+  /** @type {'head' | 'body' | 'line' | 'trailer'} */
+  let state = 'head';
+
+  /** @param {Buffer} bytes @returns {Buffer | undefined} what is left after the piece; undefined at the end */
+  const takePiece = (bytes) => {
+    const piece = bytes.length > left ? bytes.subarray(0, left) : bytes;
+    if (!check(piece, length)) {
+      fail(`a wrong body, within ${piece.length} bytes from ${length}`);
+      return undefined;
+    }
+    length += piece.length;
+    left -= piece.length;
+    if (part !== undefined && length >= part) {
+      done({ status, length, close });
+      return undefined;
+    }
+    return bytes.subarray(piece.length);
+  };
+
+  const finish = () => done({ status, length, close });
+
+  return (chunk) => {
+    /** @type {Buffer | undefined} */
+    let bytes = chunk;
+    while (bytes !== undefined) {
+      if (state === 'body') {
+        bytes = takePiece(bytes);
+        if (bytes === undefined) return;
+        if (left === 0 && !chunked) {
+          if (bytes.length > 0) fail(`${bytes.length} bytes after the answer's end`);
+          else finish();
+          return;
+        }
+        if (left > 0) return;
+        state = 'line';
+        text = '';
+      }
+      text += bytes.toString('latin1');
+      if (state === 'head') {
+        const end = text.indexOf('\r\n\r\n');
+        if (end < 0) return;
+        const head = text.slice(0, end);
+        status = Number(head.slice(9, 12));
+        if (status !== 200) {
+          const body = text.slice(end + 4, end + 124).replace(/\s+/g, ' ');
+          fail(`status ${status} (${body})`);
+          return;
+        }
+        close = /\r\nconnection:[^\r]*\bclose\b/i.test(head);
+        const declared = /\r\ncontent-length: *(\d+)/i.exec(head)?.[1];
+        chunked = /\r\ntransfer-encoding: *chunked/i.test(head);
+        if (!chunked && declared === undefined) {
+          fail('an answer without a length');
+          return;
+        }
+        left = chunked ? 0 : Number(declared);
+        bytes = Buffer.from(text.slice(end + 4), 'latin1');
+        text = '';
+        state = chunked ? 'line' : 'body';
+        if (bytes.length === 0 && (chunked || left > 0)) return;
+      } else if (state === 'line') {
+        const line = /^(?:\r\n)?([0-9a-f]+)[^\r\n]*\r\n/i.exec(text);
+        if (line === null) return;
+        left = Number.parseInt(/** @type {string} */ (line[1]), 16);
+        bytes = Buffer.from(text.slice(line[0].length), 'latin1');
+        text = '';
+        state = left === 0 ? 'trailer' : 'body';
+      } else {
+        if (text.startsWith('\r\n') || text.includes('\r\n\r\n')) finish();
+        return;
+      }
+    }
+  };
+}

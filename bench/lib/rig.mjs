@@ -1,0 +1,223 @@
+/** The bench that the peers are put on: certificates, names, the origin, the load generator, and one measurement. */
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { MODES } from '../modes/index.mjs';
+import { LoadGenerator, startOrigin } from './generator.mjs';
+import { Children, sleep } from './launch.mjs';
+import { makeAuthority, makeLeaf, makeLeafKey } from './mint.mjs';
+import { KNOWN_HOST, prepareNames, WILDCARD } from './names.mjs';
+import { treeCpu, treeRss } from './proc.mjs';
+
+/**
+ * @typedef {object} Measurement
+ * @property {number} cost in the mode's unit
+ * @property {number} operations
+ * @property {number} rate operations a second, or MB a second
+ * @property {number} p50 milliseconds
+ * @property {number} p99 milliseconds
+ * @property {number} rss bytes, at the end
+ * @property {number} cpu milliseconds of the proxy's whole process tree
+ * @property {number} loadCpu the same of the load generator
+ * @property {number} originCpu the same of the origin
+ * @property {[number, number]} window when it was made, in microseconds of the monotonic clock
+ */
+
+/** What a proxy still does after the last answer, such as closing connections, belongs to the cost. Milliseconds. */
+const AFTERMATH = 100;
+
+export class Rig {
+  /** @type {() => void} */
+  #dispose;
+  #options;
+  #children;
+  #dir;
+  #files;
+  #origin;
+  #names;
+  #load;
+  #instances = 0;
+
+  /** @param {import('./options.mjs').Options} options */
+  static async build(options) {
+    const dir = mkdtempSync(join(tmpdir(), 'sallyport-bench-'));
+    const files = writeCertificates(dir);
+    const names = await prepareNames(dir, options.hosts * (options.rounds + 1));
+    const origin = await startOrigin(files.originKey, files.originCert);
+    return new Rig(options, dir, files, names, origin);
+  }
+
+  /**
+   * @param {import('./options.mjs').Options} options
+   * @param {string} dir
+   * @param {ReturnType<typeof writeCertificates>} files
+   * @param {import('./names.mjs').Names} names
+   * @param {Awaited<ReturnType<typeof startOrigin>>} origin
+   */
+  constructor(options, dir, files, names, origin) {
+    this.#options = options;
+    this.#dir = dir;
+    this.#files = files;
+    this.#names = names;
+    this.#origin = origin;
+    this.#children = new Children();
+    this.#load = new LoadGenerator(options.seconds);
+    this.#dispose = () => {
+      this.#children.killAll();
+      this.#origin.stop();
+      this.#load.stop();
+      rmSync(dir, { recursive: true, force: true });
+    };
+    // However this process ends, short of SIGKILL, nothing of it stays.
+    process.once('exit', this.#dispose);
+  }
+
+  /** Why a mode cannot be measured here at all. @param {string} mode */
+  unavailable(mode) {
+    return mode === 'cold' ? this.#names.unavailable : undefined;
+  }
+
+  /**
+   * @param {import('../peers/index.mjs').Peer} peer
+   * @param {import('../peers/index.mjs').Host} host
+   * @param {{ nodeArgs?: readonly string[], newHosts?: boolean }} [how] `newHosts`: it will be asked for those, which
+   *   may take an /etc/hosts of its own, whose length would make every other lookup dearer too
+   */
+  async start(peer, host, { nodeArgs = [], newHosts = false } = {}) {
+    this.#instances += 1;
+    const dir = join(this.#dir, `${peer.name}-${this.#instances}`);
+    mkdirSync(dir, { mode: 0o700 });
+    return await peer.start({
+      host,
+      dir,
+      nodeArgs,
+      upstreamCa: this.#files.originCa,
+      caCert: this.#files.caCert,
+      caKey: this.#files.caKey,
+      leafCert: this.#files.leafCert,
+      leafKey: this.#files.leafKey,
+      originPort: this.#origin.port,
+      launch: (command, args, rest) => {
+        const [wrapped, wrappedArgs] = newHosts ? this.#names.wrap(command, args) : [command, args];
+        return this.#children.launch(wrapped, wrappedArgs, { cwd: dir, ...rest });
+      },
+    });
+  }
+
+  /**
+   * @param {string} modeName
+   * @param {import('../peers/index.mjs').Running} proxy
+   * @param {{ round: number, share?: number }} when `share`: what part of the full measurement to make
+   * @returns {Promise<Measurement>}
+   * @throws {Error} if any answer failed: then there is no number
+   */
+  async measure(modeName, proxy, { round, share = 1 }) {
+    const mode = MODES[modeName];
+    if (mode === undefined) throw new Error(`no mode ${modeName}`);
+    const job = this.#job(modeName, proxy, round, share);
+    try {
+      await this.#load.prepare(job);
+      const rssBefore = treeRss(proxy.pid);
+      const cpuBefore = this.#cpu(proxy.pid);
+      const from = microseconds();
+      const result = await this.#load.go();
+      await sleep(AFTERMATH);
+      const to = microseconds();
+      const [cpu, loadCpu, originCpu] = this.#cpu(proxy.pid).map(
+        (after, index) => after - (cpuBefore[index] ?? 0),
+      );
+      const rss = treeRss(proxy.pid);
+      if (result.failures > 0) throw new Error(`${result.failures} failed: ${result.reasons.join('; ')}`);
+      if (rss === 0 || cpu === undefined) throw new Error('the proxy has ended');
+      await this.#load.finish();
+      const cost = {
+        operation: cpu / result.operations,
+        gigabyte: cpu / 1000 / (result.bytes / 1e9),
+        connection: (rss - rssBefore) / 1024 / result.operations,
+      }[mode.per];
+      const done = mode.per === 'gigabyte' ? result.bytes / 1e6 : result.operations;
+      return {
+        cost,
+        operations: result.operations,
+        rate: done / (result.elapsed / 1000),
+        p50: result.p50,
+        p99: result.p99,
+        rss,
+        cpu,
+        loadCpu: loadCpu ?? 0,
+        originCpu: originCpu ?? 0,
+        window: [from, to],
+      };
+    } catch (error) {
+      // It may hold connections of the measurement that failed: a new one begins with none.
+      this.#load.stop();
+      this.#load = new LoadGenerator(this.#options.seconds);
+      throw error;
+    }
+  }
+
+  /** Ends every child and removes what was written. */
+  close() {
+    process.off('exit', this.#dispose);
+    this.#dispose();
+  }
+
+  /** @param {string} mode @param {import('../peers/index.mjs').Running} proxy @param {number} round @param {number} share */
+  #job(mode, proxy, round, share) {
+    const { clients, transfers, requests, connections, hosts, megabytes, body, idle, seconds } =
+      this.#options;
+    const large = mode === 'bulk' || mode === 'upload';
+    const counts = { keepalive: requests, fresh: connections, cold: hosts, idle, held: idle };
+    const count = large ? megabytes / body : counts[/** @type {keyof typeof counts} */ (mode)];
+    const atATime = large ? transfers : clients;
+    const url = new URL(proxy.proxyUrl ?? proxy.targetUrl ?? '');
+    return {
+      mode,
+      target: {
+        host: url.hostname,
+        port: Number(url.port),
+        tunnel: proxy.proxyUrl !== undefined,
+        caPem: proxy.caPem,
+      },
+      originPort: this.#origin.port,
+      clients: atATime,
+      count: Math.max(atATime, Math.ceil(count * share)),
+      seconds,
+      size: body * 1e6,
+      firstHost: round * hosts,
+    };
+  }
+
+  /** @param {number} proxy */
+  #cpu(proxy) {
+    return [treeCpu(proxy), treeCpu(this.#load.pid), treeCpu(this.#origin.pid)];
+  }
+}
+
+/** One authority for the origin, another that intercepting peers may use, and a leaf of it for those that do not mint. */
+function writeCertificates(/** @type {string} */ dir) {
+  const leafKey = makeLeafKey();
+  const originAuthority = makeAuthority('bench origin CA');
+  const origin = makeLeaf(originAuthority, leafKey, [KNOWN_HOST, '127.0.0.1', '::1', WILDCARD]);
+  const authority = makeAuthority('bench proxy CA');
+  const leaf = makeLeaf(authority, leafKey, [KNOWN_HOST]);
+  const contents = {
+    originCa: originAuthority.certPem,
+    originCert: origin.certPem,
+    originKey: origin.keyPem,
+    caCert: authority.certPem,
+    caKey: authority.keyPem,
+    leafCert: leaf.certPem,
+    leafKey: leaf.keyPem,
+  };
+  const paths = Object.entries(contents).map(([name, pem]) => {
+    const path = join(dir, `${name}.pem`);
+    writeFileSync(path, pem, { mode: 0o600 });
+    return [name, path];
+  });
+  return /** @type {Record<keyof typeof contents, string>} */ (Object.fromEntries(paths));
+}
+
+function microseconds() {
+  return Number(process.hrtime.bigint() / 1000n);
+}

@@ -1,0 +1,27 @@
+/** A connection to an origin, with what log lines and hooks tell of it. */
+import type { Socket } from 'node:net';
+import type { LegTls } from '../base/exchange.js';
+import type { Limits } from '../base/limits.js';
+import type { SocketReader } from '../base/socket-reader.js';
+import { ClientConnection } from '../http/client.js';
+import type { SlabPool } from '../http/outbox.js';
+
+export class OriginConnection extends ClientConnection {
+  readonly address: string;
+  readonly port: number;
+  readonly tls: LegTls | undefined;
+
+  /** Takes ownership of a connected socket, and of the reader that it was connected with. */
+  constructor(
+    limits: Limits,
+    slabs: SlabPool,
+    socket: Socket,
+    tls: LegTls | undefined,
+    reader?: SocketReader,
+  ) {
+    super(socket, limits, slabs, reader);
+    this.address = socket.remoteAddress ?? '';
+    this.port = socket.remotePort ?? 0;
+    this.tls = tls;
+  }
+}

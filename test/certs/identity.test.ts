@@ -1,0 +1,347 @@
+import assert from 'node:assert/strict';
+import { X509Certificate } from 'node:crypto';
+import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
+import { type AddressInfo, type Socket, createServer, isIPv4, isIPv6 } from 'node:net';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { type ConnectionOptions, TLSSocket, connect } from 'node:tls';
+import { type EventMessage, Events } from '../../src/base/events.js';
+import { type Authority, importAuthority } from '../../src/certs/authority.js';
+import { Identities, type Identity } from '../../src/certs/identity.js';
+import { MemoryStore } from '../../src/certs/memory-store.js';
+import type { Signer } from '../../src/certs/signer.js';
+import type { CertificateStore, LeafMaterial } from '../../src/certs/store.js';
+import { openssl, opensslAuthority, temporaryAuthority, temporaryDirectory, withCode } from './support.js';
+
+/** An authority whose signer answers later. */
+function withSlowSigner(authority: Authority): {
+  readonly authority: Authority;
+  readonly signed: () => number;
+} {
+  let signed = 0;
+  const { algorithm } = authority.signer;
+  const signer: Signer = {
+    algorithm,
+    sign: async (tbs) => {
+      signed += 1;
+      await new Promise((resolve) => void setImmediate(resolve));
+      return authority.signer.sign(tbs);
+    },
+  };
+  return { authority: { ...authority, signer }, signed: () => signed };
+}
+
+/** A server on loopback that takes each client in with the identity that it is given. */
+async function serve(t: TestContext, identity: () => Identity, failures: Error[] = []): Promise<number> {
+  const sockets = new Set<Socket>();
+  const server = createServer((socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+    const { secureContext } = identity();
+    const tls = new TLSSocket(socket, { isServer: true, secureContext });
+    tls.on('error', (error) => {
+      failures.push(error);
+      socket.destroy();
+    });
+    tls.end('hello');
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.after(async () => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+    await once(server, 'close');
+  });
+  return (server.address() as AddressInfo).port;
+}
+
+interface Visit {
+  readonly peer: X509Certificate | undefined;
+  readonly resumed: boolean;
+  readonly protocol: string | null;
+  readonly session: Buffer | undefined;
+}
+
+/** What a client finds that trusts `ca` and verifies everything; rejects when it does not like it. */
+async function visit(port: number, options: ConnectionOptions): Promise<Visit> {
+  const socket = connect({ port, host: '127.0.0.1', ...options });
+  let session: Buffer | undefined;
+  socket.on('session', (ticket: Buffer) => {
+    session = ticket;
+  });
+  try {
+    await once(socket, 'secureConnect');
+    const found = {
+      peer: socket.getPeerX509Certificate(),
+      resumed: socket.isSessionReused(),
+      protocol: socket.getProtocol(),
+    };
+    socket.resume();
+    await once(socket, 'end');
+    return { ...found, session: session ?? socket.getSession() };
+  } finally {
+    socket.destroy();
+  }
+}
+
+test('a Node client accepts the identity for every kind of host, and for no other', async (t) => {
+  const authority = await temporaryAuthority(t);
+  const identities = new Identities({ authority });
+  let identity = await identities.get('localhost');
+  const failures: Error[] = [];
+  const port = await serve(t, () => identity, failures);
+  const long = Array.from({ length: 4 }, (_, index) => String(index).repeat(60)).join('.') + '.example';
+  const hosts: readonly [host: string, asked: string][] = [
+    ['example.com', 'example.com'],
+    ['under_score.example', 'under_score.example'],
+    ['bücher.example.', 'xn--bcher-kva.example'],
+    [long, long],
+    ['127.0.0.1', '127.0.0.1'],
+    ['[2001:db8::1]', '2001:db8::1'],
+  ];
+  for (const [host, asked] of hosts) {
+    identity = await identities.get(host);
+    assert.equal(identity.host, asked);
+    // Clients send no SNI for an address, and the only address to connect to here is 127.0.0.1.
+    if (isIPv6(asked)) {
+      assert.equal(new X509Certificate(identity.certificatePem).checkIP(asked), asked);
+      continue;
+    }
+    const name = isIPv4(asked) ? { servername: '' } : { servername: asked };
+    const { peer, protocol } = await visit(port, { ca: authority.pem, ...name });
+    assert.equal(peer?.toString(), identity.certificatePem);
+    assert.equal(protocol, 'TLSv1.3');
+    await assert.rejects(visit(port, { ca: authority.pem, servername: 'example.org' }), {
+      code: 'ERR_TLS_CERT_ALTNAME_INVALID',
+    });
+  }
+  const old: ConnectionOptions = { ca: authority.pem, minVersion: 'TLSv1', maxVersion: 'TLSv1.1' };
+  await assert.rejects(visit(port, { ...old, servername: 'example.com', ciphers: 'DEFAULT@SECLEVEL=0' }));
+  assert.match(String(failures.at(-1)), /unsupported protocol/);
+  await identities.close();
+});
+
+test('an intermediate CA is sent along, so that a client with the root alone is content', async (t) => {
+  const root = await temporaryDirectory(t);
+  const top = await opensslAuthority(root, 'top', ['-newkey', 'rsa:2048']);
+  const sub = await opensslAuthority(
+    root,
+    'sub',
+    ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256'],
+    ['-CA', top.certificate, '-CAkey', top.key],
+  );
+  const rootPem = await readFile(top.certificate, 'utf8');
+  const authority = await importAuthority({
+    dir: join(root, 'ca'),
+    certificatePem: (await readFile(sub.certificate, 'utf8')) + rootPem,
+    keyPem: await readFile(sub.key, 'utf8'),
+  });
+  const identity = await new Identities({ authority }).get('example.com');
+  const port = await serve(t, () => identity);
+  const { peer } = await visit(port, { ca: rootPem, servername: 'example.com' });
+  assert.equal(peer?.subject, 'CN=example.com');
+  assert.equal(identity.chainPem, identity.certificatePem + authority.pem);
+});
+
+test('a hundred connections to a new host: one signature, one context, one object', async (t) => {
+  const { authority, signed } = withSlowSigner(await temporaryAuthority(t));
+  const identities = new Identities({ authority });
+  const spellings = ['example.com', 'EXAMPLE.COM', 'example.com.'];
+  const asked = Array.from({ length: 100 }, (_, index) => identities.get(spellings[index % 3] ?? ''));
+  assert.ok(asked.every((answer) => answer instanceof Promise));
+  const found = await Promise.all(asked);
+  assert.equal(new Set(found).size, 1);
+  assert.equal(signed(), 1);
+  assert.deepEqual(identities.counters, { hits: 0, made: 1, minted: 1, size: 1 });
+  assert.equal(identities.get('Example.com'), found[0]);
+  assert.equal(identities.peek('example.com'), found[0]);
+  assert.equal(identities.counters.hits, 2);
+});
+
+test('with everything at hand there is no promise at all, and no signal is made', async (t) => {
+  const identities = new Identities({ authority: await temporaryAuthority(t) });
+  const options = {
+    get signal(): AbortSignal {
+      throw new Error('looked at');
+    },
+  };
+  const made = identities.get('example.com', options);
+  assert.ok(!(made instanceof Promise));
+  assert.equal(identities.get('example.com', options), made);
+});
+
+test('one who gives up hurts nobody', async (t) => {
+  const { authority, signed } = withSlowSigner(await temporaryAuthority(t));
+  const identities = new Identities({ authority });
+  const controller = new AbortController();
+  const first = identities.get('example.com', controller);
+  const second = identities.get('example.com');
+  controller.abort();
+  await assert.rejects(async () => first, withCode('ERR_CANCELLED'));
+  assert.equal((await second).host, 'example.com');
+  assert.equal(signed(), 1);
+});
+
+test('a failure reaches who waits, and the next one tries again', async (t) => {
+  const authority = await temporaryAuthority(t);
+  let broken = true;
+  const signer: Signer = {
+    algorithm: authority.signer.algorithm,
+    sign: async (tbs) => {
+      if (broken) throw new Error('the device is gone');
+      return authority.signer.sign(tbs);
+    },
+  };
+  const identities = new Identities({ authority: { ...authority, signer } });
+  const outcomes = await Promise.allSettled([identities.get('a.example'), identities.get('a.example')]);
+  assert.ok(outcomes.every(({ status }) => status === 'rejected'));
+  broken = false;
+  assert.equal((await identities.get('a.example')).host, 'a.example');
+  assert.throws(() => identities.get('*.example.com'), withCode('ERR_LEAF_CERTIFICATE'));
+});
+
+test('the least used identity goes, and what uses it does not notice', async (t) => {
+  const authority = await temporaryAuthority(t);
+  const identities = new Identities({ authority, capacity: 3 * 32 * 1024 });
+  const [a] = await Promise.all(['a', 'b', 'c'].map(async (name) => identities.get(`${name}.example`)));
+  assert.ok(a);
+  const port = await serve(t, () => a);
+  await identities.get('a.example');
+  await identities.get('d.example');
+  assert.deepEqual(
+    ['a', 'b', 'c', 'd'].map((name) => identities.peek(`${name}.example`) !== undefined),
+    [true, false, true, true],
+  );
+  for (const name of ['e', 'f', 'g']) await identities.get(`${name}.example`);
+  assert.equal(identities.peek('a.example'), undefined);
+  assert.equal(identities.counters.size, 3);
+  const { peer } = await visit(port, { ca: authority.pem, servername: 'a.example' });
+  assert.equal(peer?.toString(), a.certificatePem);
+  // The store still has the leaf: a new context, the same certificate.
+  const again = await identities.get('a.example');
+  assert.notEqual(again, a);
+  assert.equal(again.serial, a.serial);
+  assert.equal(identities.counters.minted, 7);
+});
+
+test('an identity is made anew before its certificate ends', async (t) => {
+  const authority = await temporaryAuthority(t);
+  const day = 24 * 3600 * 1000;
+  let now = Date.now();
+  const identities = new Identities({ authority, now: () => now });
+  const first = await identities.get('example.com');
+  now = first.notAfter - day - 1000;
+  assert.equal(identities.get('example.com'), first);
+  now = first.notAfter - day;
+  const second = await identities.get('example.com');
+  assert.notEqual(second.serial, first.serial);
+  assert.ok(second.notBefore <= now && second.notAfter > first.notAfter);
+  now = authority.notAfter;
+  assert.throws(() => identities.get('example.com'), withCode('ERR_CA_BROKEN'));
+});
+
+test('material that has ended, or that OpenSSL refuses, is not served', async (t) => {
+  const authority = await temporaryAuthority(t);
+  const good = await new Identities({ authority }).get('example.com');
+  const other = await new Identities({ authority }).get('example.com');
+  let material: LeafMaterial = good;
+  const store: CertificateStore = { fetch: async () => material, close: () => undefined };
+  const identities = new Identities({ authority, store });
+  material = { ...good, notAfter: Date.now() - 1 };
+  await assert.rejects(
+    async () => identities.get('example.com'),
+    withCode('ERR_LEAF_CERTIFICATE', /had ended/),
+  );
+  material = { ...good, privateKeyPem: 'nonsense' };
+  await assert.rejects(
+    async () => identities.get('example.com'),
+    withCode('ERR_LEAF_CERTIFICATE', /^OpenSSL refuses the one for example\.com: error:/),
+  );
+  material = { ...good, privateKeyPem: other.privateKeyPem };
+  await assert.rejects(
+    async () => identities.get('example.com'),
+    withCode('ERR_LEAF_CERTIFICATE', /OpenSSL/),
+  );
+  assert.equal(identities.counters.size, 0);
+  material = good;
+  assert.equal((await identities.get('example.com')).serial, good.serial);
+});
+
+test('a session resumes with its own host and with no other', async (t) => {
+  const authority = await temporaryAuthority(t);
+  const identities = new Identities({ authority });
+  const [a, b] = [await identities.get('a.example'), await identities.get('b.example')];
+  for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
+    let identity = a;
+    const port = await serve(t, () => identity);
+    const options = { ca: authority.pem, maxVersion };
+    const { session } = await visit(port, { ...options, servername: 'a.example' });
+    assert.ok(session);
+    const same = await visit(port, { ...options, servername: 'a.example', session });
+    assert.equal(same.resumed, true);
+    identity = b;
+    const foreign = await visit(port, { ...options, servername: 'b.example', session });
+    assert.equal(foreign.resumed, false);
+    assert.equal(foreign.peer?.subject, 'CN=b.example');
+  }
+});
+
+test('an RSA profile makes RSA leaves, apart from the others in one store', async (t) => {
+  const authority = await temporaryAuthority(t);
+  const store = new MemoryStore();
+  const rsa = new Identities({ authority, store, profile: 'rsa-2048' });
+  const ec = new Identities({ authority, store });
+  const leaves = [await rsa.get('example.com'), await ec.get('example.com')];
+  assert.deepEqual(
+    leaves.map(({ certificatePem }) => new X509Certificate(certificatePem).publicKey.asymmetricKeyType),
+    ['rsa', 'ec'],
+  );
+  assert.equal(store.counters.entries, 2);
+  // A store that was given is its owner's to close.
+  await rsa.close();
+  assert.equal((await ec.get('example.com')).serial, leaves[1]?.serial);
+  assert.equal(store.counters.entries, 2);
+});
+
+test('a minted leaf is an event, once, and only for who listens', async (t) => {
+  const events = new Events('identity-test');
+  t.after(() => {
+    events.close();
+  });
+  const heard: EventMessage<'certificate.made'>[] = [];
+  events.on('certificate.made', (message) => heard.push(message));
+  const identities = new Identities({ authority: await temporaryAuthority(t), events });
+  await identities.get('Example.com');
+  await identities.get('example.com');
+  assert.deepEqual(
+    heard.map(({ host }) => host),
+    ['example.com'],
+  );
+  assert.ok((heard[0]?.duration ?? -1) >= 0);
+});
+
+test('closing rejects who waits and what comes', async (t) => {
+  const { authority } = withSlowSigner(await temporaryAuthority(t));
+  const identities = new Identities({ authority });
+  const waiting = identities.get('example.com');
+  const closing = identities.close();
+  await assert.rejects(async () => waiting, withCode('ERR_CANCELLED', /closed/));
+  await closing;
+  await identities.close();
+  assert.throws(() => identities.get('example.com'), withCode('ERR_CANCELLED'));
+  assert.equal(identities.counters.size, 0);
+});
+
+test('openssl s_client is content in its strict mode', async (t) => {
+  const authority = await temporaryAuthority(t);
+  const identity = await new Identities({ authority }).get('example.com');
+  const port = await serve(t, () => identity);
+  const output = await openssl(
+    ...['s_client', '-connect', `127.0.0.1:${port}`, '-servername', 'example.com'],
+    ...['-verify_hostname', 'example.com', '-verify_return_error', '-x509_strict', '-ign_eof'],
+    ...['-CAfile', authority.paths.certificate],
+  );
+  assert.match(output, /Verify return code: 0 \(ok\)/);
+  assert.match(output, /hello/);
+});
