@@ -41,6 +41,7 @@ export class Rig {
   /** @param {import('./options.mjs').Options} options */
   static async build(options) {
     const dir = mkdtempSync(join(tmpdir(), 'sallyport-bench-'));
+    process.once('exit', () => rmSync(dir, { recursive: true, force: true }));
     const files = writeCertificates(dir);
     const names = await prepareNames(dir, options.hosts * (options.rounds + 1));
     const origin = await startOrigin(files.originKey, files.originCert);
@@ -66,7 +67,6 @@ export class Rig {
       this.#children.killAll();
       this.#origin.stop();
       this.#load.stop();
-      rmSync(dir, { recursive: true, force: true });
     };
     // However this process ends, short of SIGKILL, nothing of it stays.
     process.once('exit', this.#dispose);
@@ -160,6 +160,7 @@ export class Rig {
   close() {
     process.off('exit', this.#dispose);
     this.#dispose();
+    rmSync(this.#dir, { recursive: true, force: true });
   }
 
   /** @param {string} mode @param {import('../peers/index.mjs').Running} proxy @param {number} round @param {number} share */

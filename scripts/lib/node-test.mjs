@@ -59,6 +59,12 @@ async function mentions(file, named, seen) {
 }
 
 /**
+ * How long one test may take; on Node 20 also one file, so that one which does not end by itself is stopped and
+ * fails by name. Newer versions name it when the limit of the whole run stops them.
+ */
+const testLimitMinutes = 10;
+
+/**
  * @typedef {object} TestRun
  * @property {string} [node] the Node to run them with, where not this one
  * @property {string} [version] of that Node
@@ -81,7 +87,8 @@ export async function runTests(
 ) {
   process.stdout.write(`▶ tests (node --test, ${files.length} files, Node ${version})\n`);
   const concurrency = Math.max(1, Math.min(4, availableParallelism()));
-  const args = ['--test', '--test-reporter=spec', `--test-concurrency=${concurrency}`, ...files];
+  const options = [`--test-concurrency=${concurrency}`, `--test-timeout=${testLimitMinutes * 60_000}`];
+  const args = ['--test', '--test-reporter=spec', ...options, ...files];
   const limit = limitMinutes === undefined ? {} : { limitMs: limitMinutes * 60_000 };
   const { code, overran } = await run(node, args, { env, ...limit });
   if (!overran) return code;

@@ -38,7 +38,7 @@ function parseQuantity(
   units: Readonly<Record<string, number>>,
   expected: string,
 ): number {
-  const match = /^(\d{1,15}(?:\.\d{1,6})?)\s?([a-z]*)$/i.exec(text);
+  const match = /^(\d{1,15}(?:\.\d{1,6})?) ?([a-z]*)$/i.exec(text);
   const unit = match ? units[(match[2] ?? '').toLowerCase()] : undefined;
   const value = match && unit !== undefined ? Math.round(Number(match[1]) * unit) : Number.NaN;
   if (!Number.isSafeInteger(value)) {

@@ -119,15 +119,17 @@ export class Context implements Disposable {
     if (this.#closed) return;
     if (!this.#deadline) {
       if (ms === Number.POSITIVE_INFINITY) return;
-      this.#deadline = new Deadline(this.#expire);
+      this.#deadline = new Deadline(() => {
+        this.#expire();
+      });
     }
     this.#deadlineCode = code;
     this.#wheel.arm(this.#deadline, ms);
   }
 
-  readonly #expire = (): void => {
+  #expire(): void {
     this.close(new SallyportError(this.#deadlineCode, 'its deadline passed'));
-  };
+  }
 
   /** Milliseconds until the nearest deadline of this context and its parents; `Infinity` without one. */
   get remaining(): Milliseconds {

@@ -27,23 +27,29 @@ const completeRoots = [
   'npm_config_cafile', // npm, pnpm
 ] as const;
 
-export interface ExecSetting {
+export interface ExecSetting extends RootFiles {
   readonly proxyUrl: string;
+  /** NO_PROXY; `undefined` leaves the user's. */
+  readonly noProxy: string | undefined;
+}
+
+/** The files that make a command trust the CA. */
+export interface RootFiles {
   /** The CA certificate alone. */
   readonly caFile: string;
   /** The CA and the roots that the user adds to those of programs. */
   readonly extraFile: string;
   /** The CA, the roots of the system and the user's. */
   readonly bundleFile: string;
-  /** NO_PROXY; `undefined` leaves the user's. */
-  readonly noProxy: string | undefined;
+  /** The user's settings of wget, and the bundle: wget with GnuTLS, as Debian has it, reads no variable. */
+  readonly wgetrcFile: string;
 }
 
 /** `outside` with everything set that makes common tools use the proxy and trust its CA. */
 export function execEnvironment(outside: Environment, setting: ExecSetting): Record<string, string> {
   const environment: Record<string, string> = {};
   for (const [name, value] of Object.entries(outside)) if (value !== undefined) environment[name] = value;
-  const { proxyUrl, caFile, extraFile, bundleFile, noProxy } = setting;
+  const { proxyUrl, caFile, extraFile, bundleFile, wgetrcFile, noProxy } = setting;
   for (const name of proxyVariables) environment[name] = environment[name.toLowerCase()] = proxyUrl;
   if (noProxy !== undefined) environment['NO_PROXY'] = environment['no_proxy'] = noProxy;
   for (const name of additionalRoots) environment[name] = extraFile;
@@ -54,6 +60,7 @@ export function execEnvironment(outside: Environment, setting: ExecSetting): Rec
     // The settings of .npmrc would win over HTTPS_PROXY.
     npm_config_proxy: proxyUrl,
     npm_config_https_proxy: proxyUrl,
+    WGETRC: wgetrcFile,
     // For scripts that configure something that reads none of the above.
     SALLYPORT_PROXY: proxyUrl,
     SALLYPORT_CA_FILE: caFile,

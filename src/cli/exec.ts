@@ -1,24 +1,20 @@
 /** `sallyport exec`: a command with a proxy of its own, for as long as the command runs. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { createWriteStream, rmSync } from 'node:fs';
-import { mkdtemp, readFile, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { createWriteStream } from 'node:fs';
 import type { Writable } from 'node:stream';
 import type { Milliseconds } from '../base/bytes.js';
 import { Context } from '../base/context.js';
 import { SallyportError } from '../base/errors.js';
 import { createProxy, type Proxy } from '../proxy/proxy.js';
-import { defaultRoots } from '../tls/roots.js';
 import { wantsColor } from './colors.js';
 import type { commands } from './commands.js';
-import { execEnvironment, execNotices, outsideRootFiles } from './exec-environment.js';
+import { execEnvironment, execNotices } from './exec-environment.js';
+import { beyondDefaults, readOutsideRoots, withRootFiles } from './exec-files.js';
 import { ExchangeLog } from './exchange-log.js';
 import type { OptionValues } from './options.js';
 import { notice } from './output.js';
 import { insecureWarning, proxyOptionsFrom, reasonOf } from './proxy-options.js';
-import { bundle, certificateBlocks, difference, isCertificate, systemRoots } from './roots.js';
 import { onSignals, signalStatus } from './signals.js';
 
 type ExecArguments = OptionValues<typeof commands.exec.options>;
@@ -54,7 +50,9 @@ export async function exec(typed: ExecArguments, operands: readonly string[]): P
     throw new SallyportError('ERR_OPTION_VALUE', '--log and --verbose exclude each other: give one');
   }
   const options = await proxyOptionsFrom(typed);
-  const outside = await readOutsideRoots(typed.quiet);
+  const outside = await readOutsideRoots(process.env, (text) => {
+    if (!typed.quiet) notice(text);
+  });
   const upstreamCa = [options.upstreamCa ?? '', ...beyondDefaults(outside)].join('\n').trim();
   const proxy = createProxy({ ...options, ...(upstreamCa === '' ? {} : { upstreamCa }) });
   const log = await startLog(proxy, typed);
@@ -64,7 +62,7 @@ export async function exec(typed: ExecArguments, operands: readonly string[]): P
     if (!typed.quiet) for (const text of execNotices(process.env, typed.noProxy)) notice(text);
     // From here on there is something to clean up, and signals are the command's.
     using relay = new SignalRelay();
-    return await withBundle(proxy, outside, async (files) => {
+    return await withRootFiles(proxy.ca, outside, async (files) => {
       const { url: proxyUrl } = proxy;
       const { noProxy } = typed;
       const environment = execEnvironment(process.env, { proxyUrl, noProxy, ...files });
@@ -73,69 +71,6 @@ export async function exec(typed: ExecArguments, operands: readonly string[]): P
   } finally {
     await proxy.close({ drainTimeout: drainTime });
     await log?.end();
-  }
-}
-
-/** What the user's environment makes programs trust, by how it does. */
-interface Outside {
-  /** Trusted in addition to other roots. */
-  readonly additional: readonly string[];
-  /** Trusted instead of other roots. */
-  readonly complete: readonly string[];
-}
-
-/** The command is told to trust our files instead of the user's: ours have what theirs have. */
-async function readOutsideRoots(quiet: boolean): Promise<Outside> {
-  const additional: string[] = [];
-  const complete: string[] = [];
-  for (const file of outsideRootFiles(process.env)) {
-    try {
-      const blocks = certificateBlocks(await readFile(file.path, 'utf8'));
-      (file.additional ? additional : complete).push(...blocks.filter(isCertificate));
-    } catch (error) {
-      if (!quiet) notice(`${file.name} of your environment is left out: ${file.path}: ${reasonOf(error)}`);
-    }
-  }
-  return { additional, complete };
-}
-
-/**
- * What the user's environment trusts, the proxy must trust for the command; but for what it trusts anyway, as
- * a list of roots of its own costs it time and memory.
- */
-function beyondDefaults({ additional, complete }: Outside): string[] {
-  return difference([...additional, ...complete], defaultRoots());
-}
-
-interface RootFiles {
-  readonly caFile: string;
-  readonly extraFile: string;
-  readonly bundleFile: string;
-}
-
-/** Runs `work` with the files of roots in a private directory, which is gone afterwards in every path. */
-async function withBundle<T>(
-  proxy: Proxy,
-  { additional, complete }: Outside,
-  work: (files: RootFiles) => Promise<T>,
-): Promise<T> {
-  const directory = await mkdtemp(join(tmpdir(), 'sallyport-exec-'));
-  const remove = (): void => {
-    rmSync(directory, { recursive: true, force: true });
-  };
-  // For an end that no `finally` sees, such as an uncaught error.
-  process.once('exit', remove);
-  try {
-    const own = certificateBlocks(proxy.ca.pem);
-    const { certificates: system } = await systemRoots();
-    const extraFile = join(directory, 'extra-roots.pem');
-    const bundleFile = join(directory, 'roots.pem');
-    await writeFile(extraFile, bundle([...own, ...additional]), { mode: 0o600 });
-    await writeFile(bundleFile, bundle([...own, ...additional, ...complete, ...system]), { mode: 0o600 });
-    return await work({ caFile: proxy.ca.paths.certificate, extraFile, bundleFile });
-  } finally {
-    process.off('exit', remove);
-    remove();
   }
 }
 

@@ -96,8 +96,8 @@ export interface Setting<N extends string> {
   readonly value: number;
 }
 
-export const timeoutNames = Object.keys(defaultTimeouts) as readonly (keyof Timeouts)[];
-export const limitNames = Object.keys(defaultLimits) as readonly (keyof Limits)[];
+const timeoutNames = Object.keys(defaultTimeouts) as readonly (keyof Timeouts)[];
+const limitNames = Object.keys(defaultLimits) as readonly (keyof Limits)[];
 
 /** `connect=5s`; `idle-tunnel=off` for none. */
 export function parseTimeout(text: string, option: string): Setting<keyof Timeouts> {

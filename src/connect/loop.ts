@@ -16,7 +16,7 @@ export interface LocalAddress {
 }
 
 /** The addresses of this machine's interfaces. Costs a system call: asked only where the port is ours. */
-export function interfaceAddresses(): string[] {
+function interfaceAddresses(): string[] {
   return Object.values(networkInterfaces()).flatMap((list) => (list ?? []).map(({ address }) => address));
 }
 

@@ -56,6 +56,9 @@ export class Listener {
   readonly #server: Server;
   readonly #admitted = new Set<Socket>();
   #refused = 0;
+  /** Accepted and not closed, whether admitted or refused. */
+  #sockets = 0;
+  #whenEnded: (() => void) | undefined;
   #stopped = false;
   #failures = 0;
   #nextReport = Number.NEGATIVE_INFINITY;
@@ -68,6 +71,8 @@ export class Listener {
     const forget = (socket: Socket): void => {
       this.#options.ledger.close('connections');
       if (!this.#admitted.delete(socket)) this.#refused -= 1;
+      this.#sockets -= 1;
+      if (this.#sockets === 0) this.#whenEnded?.();
     };
     this.#onSocketClose = function (): void {
       forget(this);
@@ -123,6 +128,14 @@ export class Listener {
     if (this.#server.listening) this.#server.close();
   }
 
+  /** After `stop`: resolves when every accepted socket is closed, the refused ones too. */
+  async ended(): Promise<void> {
+    if (this.#sockets === 0) return;
+    await new Promise<void>((resolve) => {
+      this.#whenEnded = resolve;
+    });
+  }
+
   /** Destroys every admitted socket that is still open. */
   destroyConnections(): void {
     for (const socket of this.#admitted) socket.destroy();
@@ -131,6 +144,7 @@ export class Listener {
   readonly #accept = (socket: Socket): void => {
     const { ledger, limit, onConnection } = this.#options;
     ledger.open('connections');
+    this.#sockets += 1;
     // A reset by the client is an `error` of the socket. `close` follows it, and all cleaning up is there.
     socket.on('error', ignoreError);
     socket.on('close', this.#onSocketClose);

@@ -430,6 +430,8 @@ export class ExchangeRun implements Exchange, StreamOwner, ResponseReceiver {
     if (mayRetry(failure)) {
       this.#upstream = undefined;
       this.#connection = undefined;
+      // The connection used last was dead, so those that have been idle for longer are not to be trusted.
+      this.#services.pool.closeIdle(this.#key);
       this.#proceed();
     } else {
       this.#fail(error);

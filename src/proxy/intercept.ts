@@ -125,7 +125,7 @@ function noteHandshake(
 ): Leg {
   const { events, ledger } = services;
   ledger.open('clientTls');
-  tls.once('close', () => {
+  leg.context.onClose(() => {
     ledger.close('clientTls');
   });
   const facts = describeTls(tls, hello.serverName);

@@ -47,8 +47,10 @@ export async function openTcp(
   context.setTimeout(services.timeouts.connect, 'ERR_CONNECT_TIMEOUT');
   const { lookup } = services;
   const socket = await dialTcp({ host, port, context, ...(lookup && { lookup }) });
-  refuseOwn(services, socket);
-  return socket;
+  const loop = loopError(services, socket);
+  if (!loop) return socket;
+  socket.destroy();
+  throw loop;
 }
 
 /** A verified TLS connection, each of its two phases within its own deadline. */
@@ -71,11 +73,13 @@ export async function openTls(
     ...(serverName !== undefined && { serverName }),
     ...(lookup && { lookup }),
     ...(reader && { reader }),
-    onConnected: () => {
+    onConnected: (connected) => {
       context.setTimeout(timeouts.upstreamHandshake, 'ERR_UPSTREAM_HANDSHAKE_TIMEOUT');
+      // Ends the attempt: our own port would never answer a ClientHello.
+      const loop = loopError(services, connected);
+      if (loop) context.close(loop);
     },
   });
-  refuseOwn(services, socket);
   if (events.has('tls.upstream')) {
     events.emit('tls.upstream', { host, port, tls: describeTls(socket, serverName ?? host) });
   }
@@ -83,11 +87,10 @@ export async function openTls(
 }
 
 /** A name that resolves to this very proxy is found here, when it is connected. */
-function refuseOwn(services: Services, socket: Socket): void {
+function loopError(services: Services, socket: Socket): SallyportError | undefined {
   const { remoteAddress, remotePort } = socket;
-  if (!isOwnSocket(remoteAddress, remotePort, services.local)) return;
-  socket.destroy();
-  throw new SallyportError('ERR_LOOP', `${hostPort(remoteAddress ?? '', remotePort ?? 0)} is this proxy`);
+  if (!isOwnSocket(remoteAddress, remotePort, services.local)) return undefined;
+  return new SallyportError('ERR_LOOP', `${hostPort(remoteAddress ?? '', remotePort ?? 0)} is this proxy`);
 }
 
 /** What log lines and hooks tell of a TLS connection. */

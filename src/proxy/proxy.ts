@@ -20,6 +20,7 @@ import type { ProxyOptions } from './options.js';
 import type { OriginConnection } from './origin-connection.js';
 import { Pipeline } from './pipeline.js';
 import type { Services } from './services.js';
+import { OpenTunnels } from './open-tunnels.js';
 
 const defaultDrainTimeout: Milliseconds = 10_000;
 
@@ -108,6 +109,7 @@ export class Proxy implements AsyncDisposable {
       identities: new Identities({ authority, events, ...(store && { store }) }),
       trust,
       pool: new Pool<OriginConnection>({ context, ledger, limits, idleTimeout: timeouts.idleUpstream }),
+      tunnels: new OpenTunnels(),
       slabs: new SlabPool(),
       readBuffer: Buffer.allocUnsafeSlow(slabSize),
       lookup,
@@ -182,7 +184,9 @@ export class Proxy implements AsyncDisposable {
       if (draining.err?.code === 'ERR_DRAIN_TIMEOUT') services.context.close(draining.err);
     });
     await connections.drain();
+    await services.tunnels.ended();
     await giveBack(services);
+    await listener.ended();
     this.#events.close();
   }
 }

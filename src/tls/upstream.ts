@@ -24,7 +24,7 @@ export interface UpstreamTlsOptions {
   /** Ends the attempt when it closes, with its error. The caller moves its deadline in `onConnected`. */
   readonly context: Context;
   /** Called once, between the two phases: TCP is connected, the handshake begins. Not with `socket`. */
-  readonly onConnected?: () => void;
+  readonly onConnected?: (socket: net.Socket) => void;
   /** A connected socket to speak TLS over, through another proxy for example. Ownership passes. */
   readonly socket?: net.Socket;
   /** In place of the system's resolver. */
@@ -84,7 +84,7 @@ export function openUpstreamTls(options: UpstreamTlsOptions): Promise<tls.TLSSoc
       phase = 'handshake';
       socket.setNoDelay(true);
       keepSession(socket, trust, sessionKey, saved);
-      options.onConnected?.();
+      options.onConnected?.(socket);
     };
     const onSecure = (): void => {
       // Node has destroyed the socket if not; this line is here so that it can never be wrong.

@@ -10,7 +10,7 @@ import type { Milliseconds } from '../base/bytes.js';
 import type { Context } from '../base/context.js';
 
 /** RFC 8305 §5, Connection Attempt Delay: the recommended value. */
-export const defaultAttemptDelay: Milliseconds = 250;
+const defaultAttemptDelay: Milliseconds = 250;
 
 /**
  * Families in turn, beginning with that of the first address; within a family the resolver's order, which is

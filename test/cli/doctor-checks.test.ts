@@ -206,7 +206,7 @@ describe('bundles', () => {
   test('what is no certificate is left out', () => {
     const fake = '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----';
     assert.equal(isCertificate(fake), false);
-    assert.deepEqual(certificateBlocks(`${fake.replaceAll('CERTIFICATE', 'PRIVATE KEY')}`), []);
+    assert.deepEqual(certificateBlocks(fake.replaceAll('CERTIFICATE', 'PRIVATE KEY')), []);
     assert.deepEqual(certificateBlocks('-----BEGIN CERTIFICATE-----\nAAAA'), []);
   });
 

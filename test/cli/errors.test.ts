@@ -111,6 +111,12 @@ describe('help and version', () => {
     }
   });
 
+  test('a reader that does not read is no failure', () => {
+    const env = { PATH: process.env['PATH'] ?? '', HOME: home };
+    const shell = `{ '${process.execPath}' '${mainScript}' run --help; echo status $? >&2; } | true`;
+    assert.equal(spawnSync('/bin/sh', ['-c', shell], { encoding: 'utf8', env }).stderr, 'status 0\n');
+  });
+
   test('exec leaves the --help of its command alone', () => {
     const { status, stdout } = call('exec', '--', 'sh', '-c', 'echo "$@"', 'sh', '--help', '--version');
     assert.deepEqual([status, stdout], [0, '--help --version\n']);

@@ -7,6 +7,7 @@ const setting = {
   caFile: '/ca/ca.pem',
   extraFile: '/t/extra.pem',
   bundleFile: '/t/roots.pem',
+  wgetrcFile: '/t/wgetrc',
   noProxy: undefined,
 };
 
@@ -18,6 +19,7 @@ describe('the environment of the command', () => {
       assert.equal(environment[name.toLowerCase()], setting.proxyUrl, name);
     }
     assert.equal(environment['NODE_USE_ENV_PROXY'], '1');
+    assert.equal(environment['WGETRC'], setting.wgetrcFile);
     assert.equal(environment['SALLYPORT_PROXY'], setting.proxyUrl);
     assert.equal(environment['SALLYPORT_CA_FILE'], setting.caFile);
   });

@@ -48,7 +48,7 @@ describe('signals', () => {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     test(`${signal} is the command's to answer`, async (t) => {
       const name = signal.slice(3);
-      const script = `trap 'echo got ${name}; exit 9' ${name}; echo ready; while :; do sleep 0.05; done`;
+      const script = `trap 'echo got ${name}; exit 9' ${name}; echo ready; i=0; while [ $i -lt 200 ]; do sleep 0.05; i=$((i+1)); done`;
       const running = await start(t, ['exec', '--', 'sh', '-c', script]);
       await running.sees(/ready/);
       running.child.kill(signal);
@@ -82,10 +82,17 @@ describe('traffic', () => {
     assert.equal((await stat(log)).mode & 0o777, 0o600);
   });
 
+  test('wget, with the settings of its user', async (t) => {
+    const origin = await startOrigin(t, (request, response) => response.end(request.headers['user-agent']));
+    const wgetrc = join(await temporaryDirectory(t), 'wgetrc');
+    await writeFile(wgetrc, 'user_agent = from-wgetrc');
+    const args = ['exec', '--upstream-ca', origin.caFile, '--', 'wget', '-nv', '-O', '-', origin.url];
+    const { status, stdout, stderr } = await sallyport(t, args, { env: { WGETRC: wgetrc } });
+    assert.deepEqual([status, stdout], [0, 'from-wgetrc'], stderr);
+  });
+
   test('python and node, each in its own way', async (t) => {
-    const origin = await startOrigin(t, (request, response) =>
-      response.end(String(request.headers['via'] ?? '')),
-    );
+    const origin = await startOrigin(t, (request, response) => response.end(request.headers.via ?? ''));
     const python = `import urllib.request as u; print(u.urlopen("${origin.url}").read().decode())`;
     const args = ['exec', '--verbose', '--upstream-ca', origin.caFile, '--'];
     const byPython = await sallyport(t, [...args, 'python3', '-c', python]);

@@ -164,7 +164,6 @@ test('nothing that came over the wire reaches the terminal as a command', () => 
     formatTunnelClose({ ...tunnel, target: bad, error }, started, plain),
     formatFailure({ error, target: bad }, started, true, plain),
   ];
-  // oxlint-disable-next-line no-control-regex
   for (const line of lines) assert.doesNotMatch(line, /[\x00-\x1f\x7f-\x9f\u202e]/);
   const long = new SallyportError('ERR_DNS', 'y'.repeat(5000));
   assert.ok(formatFailure({ error: long }, started, false, plain).length < 300);

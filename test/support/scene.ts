@@ -113,6 +113,14 @@ export class Scene {
     return end;
   }
 
+  /** The end of the first tunnel. */
+  async tunnelEnd(): Promise<TunnelClose> {
+    await eventually('a tunnel has ended', () => this.tunnelEnds.length > 0);
+    const [end] = this.tunnelEnds;
+    assert.ok(end);
+    return end;
+  }
+
   async tunnelOpened(count = 1): Promise<TunnelOpen> {
     await eventually(`tunnel ${count} is open`, () => this.tunnels.length >= count);
     const open = this.tunnels[count - 1];

@@ -24,10 +24,13 @@ import {
   vector24,
 } from './support/hello.js';
 
+/** Whatever is awaited in vain fails the test. */
+const withTimeout = { timeout: 60_000 };
+
 const tls12 = 0x0303;
 const tls13 = 0x0304;
 
-describe('a ClientHello of a real client', () => {
+describe('a ClientHello of a real client', withTimeout, () => {
   const openssl = (...args: string[]) => {
     return captureHello((port) => program('openssl', ['s_client', '-connect', `127.0.0.1:${port}`, ...args]));
   };

@@ -12,7 +12,11 @@ import { SallyportError } from '../../src/base/errors.js';
 import { ClientHelloReader } from '../../src/tls/client-hello.js';
 import { type TerminateOptions, terminate } from '../../src/tls/terminate.js';
 import { TestAuthority } from './support/certificates.js';
+import { closing } from './support/closing.js';
 import { assertRejects } from './support/rejection.js';
+
+/** Whatever is awaited in vain fails the test. */
+const withTimeout = { timeout: 60_000 };
 
 let authority: TestAuthority;
 let secureContext: tls.SecureContext;
@@ -113,14 +117,7 @@ async function assertTalks(client: tls.TLSSocket, server: tls.TLSSocket): Promis
   assert.equal(await firstData(client), 'pong');
 }
 
-/** Like `once(socket, 'close')`, where an error does not matter. */
-async function closing(socket: net.Socket): Promise<void> {
-  await new Promise((resolve) => {
-    socket.once('close', resolve);
-  });
-}
-
-describe('terminate', () => {
+describe('terminate', withTimeout, () => {
   for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
     it(`a ${version} client`, async () => {
       await using leg = await Leg.listen();
@@ -241,7 +238,7 @@ describe('terminate', () => {
   });
 });
 
-describe('a handshake that fails', () => {
+describe('a handshake that fails', withTimeout, () => {
   it('the client does not trust the CA and says so', async () => {
     await using leg = await Leg.listen();
     const args = ['s_client', '-verify_return_error', '-connect', `127.0.0.1:${leg.port}`];
@@ -398,7 +395,7 @@ describe('a handshake that fails', () => {
   });
 });
 
-describe('after the handshake, with nobody listening for errors', () => {
+describe('after the handshake, with nobody listening for errors', withTimeout, () => {
   it('a record that cannot be decrypted destroys the socket', async () => {
     await using leg = await Leg.listen();
     const raw = net.connect({ host: '127.0.0.1', port: leg.port });

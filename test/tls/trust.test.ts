@@ -14,6 +14,9 @@ import { TrustContext } from '../../src/tls/trust.js';
 import { TestAuthority, selfSigned } from './support/certificates.js';
 import { assertRejects } from './support/rejection.js';
 
+/** Whatever is awaited in vain fails the test. */
+const withTimeout = { timeout: 60_000 };
+
 const run = promisify(execFile);
 
 let directory: string;
@@ -30,7 +33,7 @@ after(async () => {
   await Promise.all([first.close(), second.close(), rm(directory, { recursive: true })]);
 });
 
-describe('TrustContext', () => {
+describe('TrustContext', withTimeout, () => {
   it('has an id for its policy and no other', () => {
     const policies = [
       { verify: true },
@@ -111,7 +114,7 @@ describe('TrustContext', () => {
   });
 });
 
-describe('loadUpstreamCa', () => {
+describe('loadUpstreamCa', withTimeout, () => {
   const file = async (content: string | Buffer): Promise<string> => {
     const name = path.join(directory, 'ca.pem');
     await writeFile(name, content);

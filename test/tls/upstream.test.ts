@@ -1,19 +1,19 @@
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import net from 'node:net';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
-import { createInterface } from 'node:readline';
 import { after, before, describe, it } from 'node:test';
 import tls from 'node:tls';
 import { Context } from '../../src/base/context.js';
 import { SallyportError } from '../../src/base/errors.js';
 import { TrustContext } from '../../src/tls/trust.js';
-import { type UpstreamTlsOptions, openUpstreamTls } from '../../src/tls/upstream.js';
+import type { UpstreamTlsOptions } from '../../src/tls/upstream.js';
 import { type Credentials, TestAuthority, selfSigned } from './support/certificates.js';
+import { closing } from './support/closing.js';
+import { Origin, greet, openWith, visit } from './support/origin.js';
 import { assertRejects } from './support/rejection.js';
+
+/** Whatever is awaited in vain fails the test. */
+const withTimeout = { timeout: 60_000 };
 
 let authority: TestAuthority;
 let good: Credentials;
@@ -27,132 +27,18 @@ after(async () => {
   await authority.close();
 });
 
-/** An origin on 127.0.0.1. */
-class Origin implements AsyncDisposable {
-  readonly server: net.Server;
-  readonly sockets = new Set<net.Socket>();
-
-  private constructor(server: net.Server) {
-    this.server = server;
-    server.on('connection', (socket: net.Socket) => {
-      this.sockets.add(socket);
-      socket.on('error', () => {
-        // The client's view is what counts.
-      });
-    });
-  }
-
-  static async tls(
-    options: tls.TlsOptions,
-    onSocket: (socket: tls.TLSSocket) => void = greet,
-  ): Promise<Origin> {
-    const server = tls.createServer(options, (socket) => {
-      socket.on('error', () => {
-        // As above.
-      });
-      onSocket(socket);
-    });
-    return await Origin.#listen(new Origin(server));
-  }
-
-  static async tcp(onSocket: (socket: net.Socket) => void): Promise<Origin> {
-    const origin = new Origin(net.createServer());
-    origin.server.on('connection', onSocket);
-    return await Origin.#listen(origin);
-  }
-
-  static async #listen(origin: Origin): Promise<Origin> {
-    origin.server.listen(0, '127.0.0.1');
-    await once(origin.server, 'listening');
-    return origin;
-  }
-
-  get port(): number {
-    return (this.server.address() as net.AddressInfo).port;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    for (const socket of this.sockets) socket.destroy();
-    this.server.close();
-    await once(this.server, 'close');
-  }
-}
-
-/** `openssl s_server`, which answers a GET with a page. */
-class OpensslOrigin implements AsyncDisposable {
-  readonly port: number;
-  readonly #child: ChildProcess;
-
-  private constructor(port: number, child: ChildProcess) {
-    this.port = port;
-    this.#child = child;
-  }
-
-  static async start({ cert, key }: Credentials): Promise<OpensslOrigin> {
-    const directory = await mkdtemp(path.join(tmpdir(), 'sallyport-test-'));
-    try {
-      const file = path.join(directory, 'both.pem');
-      await writeFile(file, cert + key);
-      const args = ['s_server', '-accept', '127.0.0.1:0', '-cert', file, '-key', file, '-www'];
-      const child = spawn('openssl', args, { stdio: ['pipe', 'pipe', 'inherit'] });
-      for await (const line of createInterface(child.stdout)) {
-        const port = /^ACCEPT 127\.0\.0\.1:(\d+)/.exec(line)?.[1];
-        if (port !== undefined) return new OpensslOrigin(Number(port), child);
-      }
-      return assert.fail('s_server did not say where it listens');
-    } finally {
-      await rm(directory, { recursive: true });
-    }
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#child.kill();
-    await once(this.#child, 'exit');
-  }
-}
-
-/** A byte from the origin brings the tickets of TLS 1.3 with it. */
-function greet(socket: tls.TLSSocket): void {
-  socket.write('!');
-}
-
-const toLoopback: net.LookupFunction = (_host, _options, callback) => {
-  callback(null, [{ address: '127.0.0.1', family: 4 }]);
-};
-
 function trusting(ca: readonly string[] = [authority.cert]): TrustContext {
   return new TrustContext({ verify: true, ca });
 }
 
-function open(origin: Origin | number, options: Partial<UpstreamTlsOptions> = {}): Promise<tls.TLSSocket> {
-  return openUpstreamTls({
-    host: 'a.example',
-    port: typeof origin === 'number' ? origin : origin.port,
-    trust: trusting(),
-    context: Context.background,
-    lookup: toLoopback,
-    ...options,
-  });
+function open(
+  origin: { readonly port: number },
+  options: Partial<UpstreamTlsOptions> = {},
+): Promise<tls.TLSSocket> {
+  return openWith(origin, { trust: trusting(), ...options });
 }
 
-/** Opens, waits for the origin's first byte (and so for its tickets), and closes; whether it was resumed. */
-async function visit(origin: Origin, options: Partial<UpstreamTlsOptions>): Promise<boolean> {
-  const socket = await open(origin, options);
-  await once(socket, 'data');
-  const resumed = socket.isSessionReused();
-  const gone = closing(socket);
-  socket.destroy();
-  await gone;
-  return resumed;
-}
-
-async function closing(socket: net.Socket): Promise<void> {
-  await new Promise((resolve) => {
-    socket.once('close', resolve);
-  });
-}
-
-describe('openUpstreamTls', () => {
+describe('openUpstreamTls', withTimeout, () => {
   it('opens a verified connection, and tells when TCP is connected', async () => {
     const served: (string | false | null)[] = [];
     await using origin = await Origin.tls({ ...good, ALPNProtocols: ['h2', 'http/1.1'] }, (socket) => {
@@ -170,7 +56,7 @@ describe('openUpstreamTls', () => {
     assert.equal(socket.alpnProtocol, 'http/1.1');
     await once(socket, 'data');
     socket.destroy();
-    await visit(origin, { host: 'A.Example.' });
+    await visit(origin, { trust: trusting(), host: 'A.Example.' });
     assert.deepEqual(served, ['a.example', 'a.example']);
   });
 
@@ -280,7 +166,7 @@ describe('openUpstreamTls', () => {
   });
 });
 
-describe('a certificate that is not accepted', () => {
+describe('a certificate that is not accepted', withTimeout, () => {
   const cases: readonly (readonly [string, () => Promise<Credentials>, string, RegExp])[] = [
     [
       'expired',
@@ -355,13 +241,13 @@ describe('a certificate that is not accepted', () => {
   });
 });
 
-describe('a connection that fails', () => {
+describe('a connection that fails', withTimeout, () => {
   it('the origin refuses', async () => {
     const closed = await Origin.tcp(() => undefined);
     const { port } = closed;
     await closed[Symbol.asyncDispose]();
     await assertRejects(
-      open(port),
+      open({ port }),
       'ERR_UPSTREAM_REFUSED',
       new RegExp(`a\\.example:${port}: ECONNREFUSED 127\\.0\\.0\\.1`),
     );
@@ -376,11 +262,11 @@ describe('a connection that fails', () => {
       });
       callback(error, []);
     };
-    await assertRejects(open(443, { lookup }), 'ERR_DNS', /ENOTFOUND a\.example/);
+    await assertRejects(open({ port: 443 }, { lookup }), 'ERR_DNS', /ENOTFOUND a\.example/);
   });
 
   it('a port that is none', async () => {
-    await assertRejects(open(65_536), 'ERR_UPSTREAM_UNREACHABLE', /ERR_SOCKET_BAD_PORT/);
+    await assertRejects(open({ port: 65_536 }), 'ERR_UPSTREAM_UNREACHABLE', /ERR_SOCKET_BAD_PORT/);
   });
 
   it('the origin closes during the handshake', async () => {
@@ -418,7 +304,7 @@ describe('a connection that fails', () => {
     const context = Context.background.withTimeout(20, 'ERR_CONNECT_TIMEOUT');
     const lookup: net.LookupFunction = () => undefined;
     await assertRejects(
-      open(443, { lookup, context }),
+      open({ port: 443 }, { lookup, context }),
       'ERR_CONNECT_TIMEOUT',
       /^connecting to a\.example:443: /,
     );
@@ -445,11 +331,11 @@ describe('a connection that fails', () => {
   it('its context was closed before', async () => {
     const context = Context.background.withCancel();
     context.close(new SallyportError('ERR_SHUTTING_DOWN', 'test'));
-    await assertRejects(open(443, { context }), 'ERR_SHUTTING_DOWN', /test/);
+    await assertRejects(open({ port: 443 }, { context }), 'ERR_SHUTTING_DOWN', /test/);
   });
 });
 
-describe('happy eyeballs', () => {
+describe('happy eyeballs', withTimeout, () => {
   const both: net.LookupFunction = (_host, _options, callback) => {
     callback(null, [
       { address: '::1', family: 6 },
@@ -476,90 +362,6 @@ describe('happy eyeballs', () => {
     const closed = await Origin.tcp(() => undefined);
     const { port } = closed;
     await closed[Symbol.asyncDispose]();
-    await assertRejects(open(port, { lookup: both }), 'ERR_UPSTREAM_REFUSED', /\[::1\]:.*127\.0\.0\.1:/);
-  });
-});
-
-describe('resumption', () => {
-  for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
-    it(`the second connection resumes the session of the first, ${version}`, async () => {
-      await using origin = await Origin.tls({ ...good, maxVersion: version });
-      const trust = trusting();
-      assert.equal(await visit(origin, { trust }), false);
-      assert.equal(trust.sessions.size, 1);
-      assert.equal(await visit(origin, { trust }), true);
-      const socket = await open(origin, { trust });
-      assert.equal(socket.isSessionReused(), true);
-      assert.equal(socket.authorized, true);
-      socket.destroy();
-    });
-  }
-
-  it('a session is good for its name only', async () => {
-    await using origin = await Origin.tls(good);
-    const trust = trusting();
-    await visit(origin, { trust });
-    await assertRejects(
-      open(origin, { trust, serverName: 'b.example' }),
-      'ERR_UPSTREAM_CERT_WRONG_HOST',
-      /./,
-    );
-    assert.equal(await visit(origin, { trust, serverName: 'x.w.example' }), false);
-    assert.equal(await visit(origin, { trust, host: '127.0.0.1', serverName: 'a.example' }), false);
-    assert.equal(await visit(origin, { trust, host: 'A.example' }), true);
-  });
-
-  it('a session is good for its trust policy only', async () => {
-    await using origin = await Origin.tls(await selfSigned('DNS:a.example'));
-    const careless = new TrustContext({ verify: false });
-    await visit(origin, { trust: careless });
-    assert.equal(await visit(origin, { trust: careless }), true);
-    await assertRejects(open(origin), 'ERR_UPSTREAM_CERT_SELF_SIGNED', /./);
-  });
-
-  it('nothing is kept of a certificate that was not accepted', async () => {
-    await using origin = await Origin.tls({ ...good, maxVersion: 'TLSv1.2' });
-    const trust = trusting();
-    await assertRejects(open(origin, { trust, host: 'b.example' }), 'ERR_UPSTREAM_CERT_WRONG_HOST', /./);
-    assert.equal(trust.sessions.size, 0);
-  });
-
-  it('a ticket that a resumed connection brings does not make the verification younger', async () => {
-    // OpenSSL's own server gives a new ticket each time; that of Node does not.
-    await using origin = await OpensslOrigin.start(good);
-    const trust = trusting();
-    const visitPage = async (): Promise<boolean> => {
-      const socket = await open(origin.port, { trust });
-      socket.write('GET / HTTP/1.0\r\n\r\n');
-      await once(socket, 'data');
-      const resumed = socket.isSessionReused();
-      socket.destroy();
-      return resumed;
-    };
-    const key = `a.example a.example ${origin.port}`;
-    assert.equal(await visitPage(), false);
-    const kept = trust.sessions.get(key);
-    assert.ok(kept);
-    trust.sessions.set(key, { ...kept, verifiedAt: kept.verifiedAt - 1000 });
-    assert.equal(await visitPage(), true);
-    const renewed = trust.sessions.get(key);
-    assert.ok(renewed && !renewed.session.equals(kept.session));
-    assert.equal(renewed.verifiedAt, kept.verifiedAt - 1000);
-  });
-
-  it('a session that the handshake failed with is forgotten', async () => {
-    await using origin = await Origin.tls(good);
-    const trust = trusting();
-    await visit(origin, { trust });
-    const { port } = origin;
-    await origin[Symbol.asyncDispose]();
-    const broken = net.createServer((socket) => {
-      socket.once('data', () => socket.end());
-    });
-    broken.listen(port, '127.0.0.1');
-    await once(broken, 'listening');
-    await assertRejects(open(port, { trust }), 'ERR_UPSTREAM_RESET', /./);
-    broken.close();
-    assert.equal(trust.sessions.size, 0);
+    await assertRejects(open({ port }, { lookup: both }), 'ERR_UPSTREAM_REFUSED', /\[::1\]:.*127\.0\.0\.1:/);
   });
 });

@@ -189,7 +189,7 @@ class Command implements fc.AsyncCommand<object, World> {
 
 const pick = <T>(from: readonly T[], at: number): T | undefined => from[at % from.length];
 
-const commands: fc.Arbitrary<fc.AsyncCommand<object, World>>[] = [
+const kinds: readonly fc.Arbitrary<Command>[] = [
   fc
     .tuple(fc.constantFrom(...keys), fc.boolean())
     .map(([key, stubborn]) => new Command(`request ${key}`, (world) => world.request(key, stubborn))),
@@ -262,6 +262,11 @@ const commands: fc.Arbitrary<fc.AsyncCommand<object, World>>[] = [
   fc.constantFrom(...keys).map((key) => new Command(`closeIdle ${key}`, ({ pool }) => pool.closeIdle(key))),
 ];
 
+/** Requests, dials that succeed and releases, which come first, more often than the rest. */
+const commands = kinds.flatMap((kind, at) =>
+  new Array<fc.Arbitrary<Command>>([6, 5, 1, 1, 4][at] ?? 1).fill(kind),
+);
+
 const limits = fc.record({
   upstreamPerOrigin: fc.integer({ min: 1, max: 4 }),
   upstreamTotal: fc.integer({ min: 1, max: 7 }),
@@ -282,7 +287,7 @@ test('the pool keeps its promises in any sequence of events', async () => {
         served += world.served;
       },
     ),
-    { numRuns: 300 },
+    { numRuns: 400 },
   );
-  assert.ok(served > 300, `only ${served} requests were served in all`);
+  assert.ok(served > 1000, `only ${served} requests were served in all`);
 });

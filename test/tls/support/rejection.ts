@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { SallyportError } from '../../../src/base/errors.js';
 
 /** The table error that `promise` rejects with; fails when it resolves, or rejects with anything else. */
-export async function rejection(promise: Promise<unknown>): Promise<SallyportError> {
+async function rejection(promise: Promise<unknown>): Promise<SallyportError> {
   try {
     await promise;
   } catch (thrown) {
