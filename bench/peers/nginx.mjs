@@ -41,19 +41,19 @@ http {
     ssl_certificate ${leafCert};
     ssl_certificate_key ${leafKey};
     ssl_protocols TLSv1.3;
-    location / {
-      proxy_pass https://origin;
-      proxy_http_version 1.1;
-      proxy_set_header Connection "";
-      proxy_set_header Host $http_host;
-      proxy_request_buffering off;
-      proxy_max_temp_file_size 0;
-      proxy_ssl_trusted_certificate ${upstreamCa};
-      proxy_ssl_verify on;
-      proxy_ssl_server_name on;
-      proxy_ssl_name localhost;
-      proxy_ssl_protocols TLSv1.3;
-    }
+    proxy_http_version 1.1;
+    proxy_set_header Connection "";
+    proxy_set_header Host $http_host;
+    proxy_request_buffering off;
+    proxy_max_temp_file_size 0;
+    proxy_ssl_trusted_certificate ${upstreamCa};
+    proxy_ssl_verify on;
+    proxy_ssl_server_name on;
+    proxy_ssl_name localhost;
+    proxy_ssl_protocols TLSv1.3;
+    location / { proxy_pass https://origin; }
+    # A buffer that is not full would wait for the rest, which in this mode never comes.
+    location = /hold { proxy_pass https://origin; proxy_buffering off; }
   }
 }
 `,

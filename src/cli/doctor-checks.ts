@@ -12,6 +12,7 @@ import { interceptedRequest } from './doctor-request.js';
 import { portOwner } from './port-owner.js';
 import { reasonOf } from './proxy-options.js';
 import { certificateBlocks, holds, systemRoots } from './roots.js';
+import { shellQuote } from './shell.js';
 
 export interface Check {
   /** A word or two: what was looked at. */
@@ -75,7 +76,7 @@ async function checkDirectory(dir: string): Promise<Check[]> {
   const name = 'CA directory';
   if ((mode & 0o022) === 0) return [{ name, status: 'ok', found: `${dir}, mode ${octal}` }];
   const found = `${dir} has mode ${octal}: others can put their own CA in its place`;
-  return [{ name, status: 'failed', found, advice: `chmod 700 ${dir}` }];
+  return [{ name, status: 'failed', found, advice: `chmod 700 ${shellQuote(dir)}` }];
 }
 
 /** Listens on the port for a moment. */
@@ -123,7 +124,7 @@ export async function checkSystemTrust(authority: Authority): Promise<Check> {
 export async function checkNodeTrust(authority: Authority, environment: Environment): Promise<Check> {
   const name = 'NODE_EXTRA_CA_CERTS';
   const path = environment[name] ?? '';
-  const advice = `export NODE_EXTRA_CA_CERTS='${authority.paths.certificate}'`;
+  const advice = `export NODE_EXTRA_CA_CERTS=${shellQuote(authority.paths.certificate)}`;
   if (path === '')
     return { name, status: 'warning', found: 'is not set: Node.js programs do not trust the CA', advice };
   try {

@@ -281,20 +281,19 @@ function noteField(
       section.host = trimmed(text, valueStart, lineEnd);
       break;
     case 'content-length':
-      noteContentLength(section, trimmed(text, valueStart, lineEnd), side);
+      noteContentLength(section, framingValue(text, nameEnd + 1, lineEnd, side), side);
       (section.framingLines ??= []).push(lineStart, lineEnd + 2);
       break;
-    case 'transfer-encoding':
+    case 'transfer-encoding': {
       // Any coding but chunked, chunked twice, or an empty list (RFC 9112 §6.1, §7).
-      if (section.chunked || trimmed(text, valueStart, lineEnd).toLowerCase() !== 'chunked') {
-        throw framing(
-          side,
-          `Transfer-Encoding ${shown(trimmed(text, valueStart, lineEnd))}: only 'chunked' is known`,
-        );
+      const coding = framingValue(text, nameEnd + 1, lineEnd, side);
+      if (section.chunked || coding.toLowerCase() !== 'chunked') {
+        throw framing(side, `Transfer-Encoding ${shown(coding)}: only 'chunked' is known`);
       }
       section.chunked = true;
       (section.framingLines ??= []).push(lineStart, lineEnd + 2);
       break;
+    }
     case 'connection':
     case 'proxy-connection':
       noteConnection(section, trimmed(text, valueStart, lineEnd), text.charCodeAt(lineStart) | 0x20);
@@ -330,6 +329,16 @@ function noteField(
       break;
     default:
   }
+}
+
+/**
+ * The value of a field that frames. A tab beside it would be white space (RFC 9110 §5.6.3), but parsers differ:
+ * llhttp takes `chunked` and a tab for another coding, and reads such a response until the close.
+ */
+function framingValue(text: string, from: number, to: number, side: Side): string {
+  const value = text.slice(from, to);
+  if (value.includes('\t')) throw framing(side, `a tab in the length field ${shown(value)}`);
+  return trimmed(value, 0, value.length);
 }
 
 /**

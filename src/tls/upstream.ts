@@ -31,7 +31,10 @@ export interface UpstreamTlsOptions {
   readonly lookup?: net.LookupFunction;
   /** Takes what is decrypted, in place of `data` events. Not with `socket`. */
   readonly reader?: SocketReader;
-  /** How long one address is tried before the next is tried too (RFC 8305 §5). Default 250. */
+  /**
+   * How long one address is tried before it is given up for the next; the last has all the time there is. Node does
+   * not keep earlier attempts going (RFC 8305 §5), so this must be more than a far origin takes. Default 500.
+   */
   readonly attemptTimeout?: Milliseconds;
 }
 
@@ -114,7 +117,7 @@ export function openUpstreamTls(options: UpstreamTlsOptions): Promise<tls.TLSSoc
 }
 
 function connect(options: UpstreamTlsOptions, name: string, session: Buffer | undefined): tls.TLSSocket {
-  const { host, port, trust, alpnProtocols, socket, lookup, reader, attemptTimeout = 250 } = options;
+  const { host, port, trust, alpnProtocols, socket, lookup, reader, attemptTimeout = 500 } = options;
   const tlsOptions: tls.ConnectionOptions & net.TcpNetConnectOpts = {
     host,
     port,

@@ -58,7 +58,7 @@ describe('signals', () => {
   }
 
   test('the files are gone when a signal has ended the command', async (t) => {
-    const script = 'echo "$SSL_CERT_FILE"; exec sleep 60';
+    const script = 'echo "$SSL_CERT_FILE"; exec sleep 20';
     const running = await start(t, ['exec', '--', 'sh', '-c', script]);
     const [, file = ''] = await running.sees(/^(\/\S+)\n/);
     assert.ok(existsSync(file));

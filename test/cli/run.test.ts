@@ -194,3 +194,13 @@ describe('end', () => {
     await cut;
   });
 });
+
+test('a mistake of the program ends it: ERR_INTERNAL, the stack, status 1', async (t) => {
+  const mistake = `process.on('SIGUSR2',()=>{throw(new(Error)('boom'))})`;
+  const env = { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(mistake)}` };
+  const proxy = await startProxy(t, [], { env });
+  proxy.child.kill('SIGUSR2');
+  const { status, stderr } = await proxy.ended;
+  assert.equal(status, 1);
+  assert.match(stderr, /^sallyport: ERR_INTERNAL: boom\. .*\nError: boom\n {4}at /m);
+});

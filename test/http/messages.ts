@@ -4,8 +4,7 @@
  */
 import fc from 'fast-check';
 import type { Framing } from '../../src/http/head.js';
-import type { Message, Transcript } from './events.js';
-import { bytes, everyByte, split } from './events.js';
+import { type Message, type Transcript, bytes, everyByte, split } from './events.js';
 
 /** A message as bytes and as what a parser must tell of it. */
 export interface Sample {
@@ -60,10 +59,11 @@ const meaningful: ReadonlySet<string> = new Set([
 
 type Field = typeof plainField extends fc.Arbitrary<infer T> ? T : never;
 
-const field = (name: string, content: string): Field => ({
+/** A field that frames, with spaces around its value. */
+const field = (name: string, content: string, spaces = 1): Field => ({
   name,
   value: content,
-  line: `${name}: ${content}`,
+  line: `${name}:${' '.repeat(spaces % 3)}${content}${' '.repeat(spaces % 2)}`,
 });
 
 /** The case of letters changed here and there. */

@@ -28,7 +28,7 @@ test('there are vectors of every kind', () => {
 
 /** Whether nothing is left to be told of it. */
 function isWhole({ ended, start }: Message): boolean {
-  return ended || /^HTTP\/1\.1 1/.test(start);
+  return ended || start.startsWith('HTTP/1.1 1');
 }
 
 /** `POST / body`, `200 body`. */

@@ -1,4 +1,5 @@
 /** Request lines, field lines and length fields that made parsers disagree. */
+import type { ErrorCode } from '../../../src/base/errors.js';
 import { type Vector, accepted, lastChunk, length, post, refused, smuggled } from './vector.js';
 
 const syntax = 'ERR_REQUEST_SYNTAX';
@@ -159,6 +160,8 @@ export const codings: readonly Vector[] = [
   ),
   disguised('CVE-2021-33037 (Tomcat)', 'identity', 'Transfer-Encoding: identity'),
   disguised('CVE-2024-6827 (gunicorn)', 'an unknown coding', 'Transfer-Encoding: blegh'),
+  disguised('Reborn; Http11Probe SMUG-TE-TAB-BEFORE-VALUE', 'a tab before', 'Transfer-Encoding:\tchunked'),
+  disguised('http-request-smuggler tabsuffix; llhttp to this day', 'a tab behind', 'Transfer-Encoding: chunked\t'),
   disguised('http-request-smuggler quoted', 'in quotes', 'Transfer-Encoding: "chunked"'),
   disguised(
     'Http11Probe SMUG-CHUNKED-WITH-PARAMS; RFC 9112 §7.1',
@@ -195,8 +198,8 @@ export const codings: readonly Vector[] = [
   ),
   accepted(
     'Http11Probe SMUG-TE-CASE-MISMATCH: codings have no case',
-    'another case and a tab',
-    post(['tRANSFER-eNCODING:\tcHUNKED\t'], lastChunk + smuggled),
+    'another case, with spaces',
+    post(['tRANSFER-eNCODING:  cHUNKED  '], lastChunk + smuggled),
     'POST / ',
     'GET /smuggled ',
   ),

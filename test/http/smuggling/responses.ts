@@ -41,6 +41,12 @@ export const responses: readonly Vector[] = [
     responseFraming,
   ),
   refused(
+    'llhttp reads it until the close, found by the fuzzer of this project',
+    'a tab behind chunked',
+    ok(['Transfer-Encoding: chunked\t'], lastChunk + inner),
+    responseFraming,
+  ),
+  refused(
     'RFC 9112 §6.1',
     'chunked in HTTP/1.0',
     ok(['Transfer-Encoding: chunked'], lastChunk + inner).replace('/1.1', '/1.0'),
