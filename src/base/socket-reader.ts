@@ -6,6 +6,9 @@
  */
 import type { OnReadOpts, Socket } from 'node:net';
 
+/** What a full TLS record holds (RFC 8446 §5.1). */
+const recordSize = 16_384;
+
 export class SocketReader {
   /** To be given as `onread` to `connect`. */
   readonly onread: OnReadOpts;
@@ -15,10 +18,12 @@ export class SocketReader {
 
   /** `buffer` may be shared by any number of readers of one thread. */
   constructor(buffer: Buffer) {
+    const record = buffer.subarray(0, recordSize);
     this.onread = {
       buffer,
       callback: (length) => {
-        const bytes = buffer.subarray(0, length);
+        // In bulk every call has a full TLS record: one view of it serves them all.
+        const bytes = length === recordSize ? record : buffer.subarray(0, length);
         if (this.receive) {
           this.receive(bytes);
           return true;

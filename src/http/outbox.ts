@@ -14,6 +14,9 @@ export const slabSize: Bytes = 64 * 1024;
 /** Up to this size a buffer is cut from Node's own pool, which is cheaper than a slab. */
 const joinLimit: Bytes = 4096;
 
+/** A chunk of this size is a part of a large body: TLS gives 16 KiB at a time, four of them to a read. */
+const bulkChunk: Bytes = 12 * 1024;
+
 /** Slabs that were sent, for the next to use. Shared by the connections of one proxy. */
 export class SlabPool {
   readonly #free: Buffer[] = [];
@@ -43,6 +46,7 @@ export class Outbox {
   #chunk: Buffer | undefined;
   #slab: Buffer | undefined;
   #fill = 0;
+  #turnScheduled = false;
 
   /** `onRoom` is called whenever a write has left and nothing is gathered: the source may go on. */
   constructor(socket: Duplex, slabs: SlabPool, onRoom: () => void) {
@@ -84,7 +88,8 @@ export class Outbox {
     }
     const text = this.#text;
     if (!chunk || text.length + chunk.length > joinLimit) {
-      this.flushAll();
+      if (chunk && chunk.length >= bulkChunk) this.#gatherTurn();
+      else this.flushAll();
       return;
     }
     this.#chunk = undefined;
@@ -94,6 +99,19 @@ export class Outbox {
     all.set(chunk, text.length);
     this.#socket.write(all, this.#written);
   }
+
+  /** More of a large body is likely to be decrypted in this very turn: leaves at its end, in one write. */
+  #gatherTurn(): void {
+    this.#gatherPending();
+    if (!this.#slab || this.#turnScheduled) return;
+    this.#turnScheduled = true;
+    setImmediate(this.#turn);
+  }
+
+  readonly #turn = (): void => {
+    this.#turnScheduled = false;
+    if (this.#slab && this.#socket.writableLength === 0) this.flushAll();
+  };
 
   /** Hands everything to the socket now: before it is ended or given away. */
   flushAll(): void {

@@ -85,8 +85,10 @@ export class ServerConnection implements StreamConnection {
           this.#current?.receive(chunk, this.#parser.wire);
         },
         end: (trailers) => {
+          // Answered within `head` already: the next request is served at once.
+          if (!this.#current) return;
           this.#parser.pause();
-          this.#current?.receiveEnd(trailers);
+          this.#current.receiveEnd(trailers);
         },
       },
       options.limits,
@@ -280,8 +282,9 @@ export class ServerConnection implements StreamConnection {
 
   /** A head that began and did not end in time is told so; silence between requests is no error. */
   #waitedTooLong(waiting: Context): void {
+    if (this.#done || this.#current) return;
     const { err } = waiting;
-    if (this.#done || this.#current || err?.code !== 'ERR_REQUEST_HEAD_TIMEOUT') return;
+    if (err?.code !== 'ERR_REQUEST_HEAD_TIMEOUT') return;
     if (this.#parser.midMessage) this.#options.handler.failed(err, this);
     else this.#finish();
   }

@@ -4,17 +4,29 @@ import { type ErrorCode, SallyportError } from '../base/errors.js';
 import type { CollectableBody } from '../base/exchange.js';
 import type { BodySink, BodySource } from '../base/flow.js';
 
+/** A body up to this size is read to its end, so that its connection can go on. */
+export const smallBody: Bytes = 64 * 1024;
+
 /** A sink for a body that nobody wants. */
 export class DiscardedBody implements BodySink {
   source: BodySource | undefined;
   readonly takesChunked = false;
+  #over: (() => void) | undefined;
+  #size = 0;
 
-  write(): boolean {
+  /** `over` is called at the end of the body, or as soon as it turns out not to be small. */
+  constructor(over?: () => void) {
+    this.#over = over;
+  }
+
+  write(chunk: Buffer): boolean {
+    this.#size += chunk.length;
+    if (this.#size > smallBody) this.end();
     return true;
   }
 
-  writeEncoded(): boolean {
-    return true;
+  writeEncoded(chunk: Buffer): boolean {
+    return this.write(chunk);
   }
 
   flush(): void {
@@ -22,11 +34,13 @@ export class DiscardedBody implements BodySink {
   }
 
   end(): void {
-    // Nobody waits for it.
+    const over = this.#over;
+    this.#over = undefined;
+    over?.();
   }
 
   abort(): void {
-    // Nobody waits for it.
+    // Whoever aborts a body tells its exchange too.
   }
 }
 

@@ -13,6 +13,7 @@ import type {
   Exchange,
   ExchangeRequest,
   ExchangeResponse,
+  RefuseVerdict,
   RequestVerdict,
   ResponseVerdict,
   RewriteRequestVerdict,
@@ -35,7 +36,7 @@ import type { ServerStream, StreamOwner } from '../http/server-stream.js';
 import { decide } from '../rules/decide.js';
 import { poolKey } from '../upstream/pool.js';
 import { mayRetry } from '../upstream/retry.js';
-import { CollectedBody, DiscardedBody } from './body.js';
+import { CollectedBody, DiscardedBody, smallBody } from './body.js';
 import { OriginConnection } from './origin-connection.js';
 import { openOrigin } from './origins.js';
 import { resolveTarget } from './request-target.js';
@@ -71,6 +72,8 @@ export class ExchangeRun implements Exchange, StreamOwner, ResponseReceiver {
   #ownBytes = 0;
   #collectedRequest: CollectedBody | undefined;
   #collectedResponse: CollectedBody | undefined;
+  /** Whether the origin's response has a body. */
+  #bodyComes = false;
   /** Whether the origin's response goes to the client as it comes. */
   #piped = false;
   #acquiring = false;
@@ -205,7 +208,7 @@ export class ExchangeRun implements Exchange, StreamOwner, ResponseReceiver {
         this.#answer(verdict, 'hook');
         break;
       default:
-        this.#fail(new SallyportError('ERR_REFUSED', verdict.reason ?? this.url), verdict.status);
+        this.#refuse(verdict);
     }
   };
 
@@ -239,11 +242,8 @@ export class ExchangeRun implements Exchange, StreamOwner, ResponseReceiver {
     if (url?.startsWith('/')) {
       this.#target = url;
     } else if (url !== undefined) {
-      const moved = resolveTarget(
-        { method: 'GET', target: url, section: this.#head.section },
-        undefined,
-        this.#services,
-      );
+      const wanted = { method: 'GET', target: url, section: this.#head.section };
+      const moved = asVerdict(() => resolveTarget(wanted, undefined, this.#services));
       if (originUrl(moved.origin) !== originUrl(this.#origin)) host = authority(moved.origin);
       this.#origin = moved.origin;
       this.#target = moved.target;
@@ -254,6 +254,8 @@ export class ExchangeRun implements Exchange, StreamOwner, ResponseReceiver {
       ...(headers && { headers }),
       ...(host !== undefined && { host }),
     };
+    if (method === 'CONNECT')
+      throw new SallyportError('ERR_HOOK_VERDICT', 'a request cannot become a CONNECT');
     this.#head = asVerdict(() => rewrittenRequest(this.#head, rewritten, length, limits));
     this.#host = undefined;
   }
@@ -332,7 +334,9 @@ export class ExchangeRun implements Exchange, StreamOwner, ResponseReceiver {
     this.#stream.inform(head, this.#viaLine(head.version));
   }
 
-  final(head: H1ResponseHead, body: BodySource): void {
+  final(received: H1ResponseHead, body: BodySource): void {
+    const head = this.#answering(received);
+    this.#bodyComes = received.framing !== 'none';
     this.#responseHead = head;
     this.#responseBody = body;
     const hook = this.#services.hooks.response;
@@ -350,6 +354,13 @@ export class ExchangeRun implements Exchange, StreamOwner, ResponseReceiver {
     }
   }
 
+  /** What the response means to the client, where a hook made a HEAD of its request, or another of its HEAD. */
+  #answering(head: H1ResponseHead): H1ResponseHead {
+    const { method } = this.#stream.head;
+    if ((method === 'HEAD') === (this.#head.method === 'HEAD')) return head;
+    return rewrittenResponse(head, {}, method === 'HEAD' ? undefined : 0, method, this.#services.limits);
+  }
+
   readonly #responseJudged = (verdict: ResponseVerdict): void => {
     switch (verdict.kind) {
       case 'pass':
@@ -363,15 +374,19 @@ export class ExchangeRun implements Exchange, StreamOwner, ResponseReceiver {
         this.#answer(verdict, 'hook');
         break;
       default:
-        this.#fail(new SallyportError('ERR_REFUSED', verdict.reason ?? this.url), verdict.status);
+        this.#refuse(verdict);
     }
   };
 
   #deliver(change: RewriteResponseVerdict | undefined): void {
     const collected = this.#responseHead?.framing === 'none' ? undefined : this.#collectedResponse?.collected;
     if (change?.body !== undefined) {
-      if (!collected) this.#responseBody?.pipe(new DiscardedBody());
-      this.#deliverWith(change, Buffer.from(change.body));
+      const body = Buffer.from(change.body);
+      if (collected) this.#deliverWith(change, body);
+      else
+        this.#afterOriginsBody(() => {
+          this.#deliverWith(change, body);
+        });
     } else if (collected) {
       void this.#later(collected, (body) => {
         this.#deliverWith(change, body);
@@ -390,13 +405,35 @@ export class ExchangeRun implements Exchange, StreamOwner, ResponseReceiver {
     }
     const { limits } = this.#services;
     const { method } = this.#stream.head;
+    if (change?.status !== head.status) checkStatus(change?.status, 200);
     const rewritten = asVerdict(() => rewrittenResponse(head, change ?? {}, body?.length, method, limits));
     if (body) this.#respondWith(rewritten, rewritten.framing === 'none' ? Buffer.alloc(0) : body);
     else this.#respond(rewritten);
   }
 
+  /** A small body that is replaced is read to its end, and its connection used again; any other is cut off. */
+  #afterOriginsBody(respond: () => void): void {
+    const head = this.#responseHead;
+    if (head?.framing === 'length' && head.section.contentLength <= smallBody) {
+      this.progress();
+      this.#responseBody?.pipe(new DiscardedBody(respond));
+    } else if (head?.framing === 'none') {
+      this.#responseBody?.pipe(new DiscardedBody());
+      respond();
+    } else {
+      this.#upstream?.cancel();
+      respond();
+    }
+  }
+
   /** Sends the origin's response on, its body as it comes. */
   #respond(head: H1ResponseHead): void {
+    if (head.framing === 'none' && this.#bodyComes) {
+      // A hook made a HEAD into a GET, or a status that has a body into one that has none.
+      this.#upstream?.cancel();
+      this.#respondWith(head, Buffer.alloc(0));
+      return;
+    }
     const sink = this.#stream.respond(head, this.#viaLine(head.version));
     this.#status = head.status;
     this.#piped = true;
@@ -468,11 +505,32 @@ export class ExchangeRun implements Exchange, StreamOwner, ResponseReceiver {
     const { method } = this.#stream.head;
     const body = Buffer.from(verdict.body ?? '');
     const { status, headers } = verdict;
+    checkStatus(status, 200);
     const wanted = { status, length: body.length, ...(headers && { headers }) };
     const head = asVerdict(() => ownResponse(wanted, method, this.#services.limits));
     this.#answeredBy = by;
-    this.#discardRequest();
-    this.#respondWith(head, head.framing === 'none' ? Buffer.alloc(0) : body);
+    this.#afterSmallBody(() => {
+      this.#respondWith(head, head.framing === 'none' ? Buffer.alloc(0) : body);
+    });
+  }
+
+  #refuse({ reason, status }: RefuseVerdict): void {
+    checkStatus(status, 400);
+    this.#fail(new SallyportError('ERR_REFUSED', reason ?? this.url), status);
+  }
+
+  /** A small body that nobody wants is read to its end first: so it does not cost the client its connection. */
+  #afterSmallBody(respond: () => void): void {
+    const { requestComplete, sink, head } = this.#stream;
+    const { contentLength, expectContinue } = head.section;
+    const small = head.framing === 'length' && contentLength <= smallBody;
+    if (requestComplete || sink || !small || expectContinue) {
+      this.#discardRequest();
+      respond();
+      return;
+    }
+    this.progress();
+    this.#stream.pipe(new DiscardedBody(respond));
   }
 
   #respondWith(head: H1ResponseHead, body: Buffer): void {
@@ -484,7 +542,7 @@ export class ExchangeRun implements Exchange, StreamOwner, ResponseReceiver {
     this.#finish(undefined);
   }
 
-  /** So that a small body does not cost the client its connection. */
+  /** What still comes is read and dropped: unread, it would become a reset when the connection is closed. */
   #discardRequest(): void {
     if (!this.#stream.sink && !this.#stream.requestComplete) this.#stream.pipe(new DiscardedBody());
   }
@@ -570,7 +628,15 @@ function finalRecipient(head: H1RequestHead): AnswerVerdict {
 function asVerdict<T>(make: () => T): T {
   try {
     return make();
-  } catch (error) {
-    throw new SallyportError('ERR_HOOK_VERDICT', toSallyportError(error).detail, { cause: error });
+  } catch (thrown) {
+    const error = toSallyportError(thrown);
+    if (error.code === 'ERR_LOOP') throw error;
+    throw new SallyportError('ERR_HOOK_VERDICT', error.detail, { cause: thrown });
   }
+}
+
+/** RFC 9110 §15: a hook decides on final responses, and refuses with errors. */
+function checkStatus(status: number | undefined, lowest: 200 | 400): void {
+  if (status === undefined || (Number.isInteger(status) && status >= lowest && status <= 599)) return;
+  throw new SallyportError('ERR_HOOK_VERDICT', `the status ${status} is not one from ${lowest} to 599`);
 }

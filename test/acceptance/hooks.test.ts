@@ -12,6 +12,7 @@ import {
   rewrite,
 } from '../../src/index.js';
 import type { RawOrigin } from '../support/origins.js';
+import { eventually, within } from '../support/patience.js';
 import { codeIn, Scene, statusOf } from '../support/scene.js';
 import type { Wire } from '../support/wire.js';
 
@@ -168,9 +169,11 @@ describe('A request hook', () => {
   });
 
   test('hears by its context when the client leaves', async (t) => {
+    const asked = deferred<boolean>();
     const aborted = deferred<string>();
     const request = ({ context }: Exchange): Promise<RequestVerdict> =>
       new Promise((resolve) => {
+        asked.resolve(true);
         context.signal.addEventListener('abort', () => {
           aborted.resolve(String(context.err?.code));
           resolve(pass());
@@ -178,9 +181,9 @@ describe('A request hook', () => {
       });
     const { origin, client } = await withHooks(t, { request });
     client.send(get(origin));
-    await new Promise(setImmediate);
+    await within(asked.promise, 'the hook');
     client.reset();
-    assert.equal(await aborted.promise, 'ERR_CLIENT_GONE');
+    assert.equal(await within(aborted.promise, 'the end of the context'), 'ERR_CLIENT_GONE');
     assert.equal(origin.connections, 0);
   });
 });
@@ -205,7 +208,7 @@ describe('A response hook', () => {
     const { origin, client } = await withHooks(t, hooks);
     client.send(get(origin));
     const server = await origin.next();
-    server.send('HTTP/1.1 200 OK\r\nA: b\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nold\r\n0\r\n\r\n');
+    server.send(plainResponse('old', 'A: b\r\n'));
     assert.equal(
       await client.until('here'),
       'HTTP/1.1 404 Not Found\r\nX-New: 1\r\nContent-Length: 12\r\n\r\nnothing here',
@@ -249,6 +252,59 @@ describe('A response hook', () => {
     assert.doesNotMatch(body, /secret/);
   });
 
+  test('can make a status without a body of one that has a body, and none is sent', async (t) => {
+    const { origin, client } = await withHooks(t, { response: () => rewrite({ status: 204 }) });
+    for (let count = 0; count < 2; count += 1) {
+      client.send(get(origin));
+      const server = await origin.next();
+      await server.head();
+      server.send(plainResponse('HTTP/1.1 200 OK\r\n\r\n'));
+      assert.equal(await client.head(), 'HTTP/1.1 204 No Content\r\n\r\n');
+    }
+  });
+
+  for (const [asked, sent] of [
+    ['HEAD', 'GET'],
+    ['GET', 'HEAD'],
+  ] as const) {
+    test(`after ${asked} became ${sent} sends what ${asked} has`, async (t) => {
+      const { origin, client } = await withHooks(t, { request: () => rewrite({ method: sent }) });
+      for (let count = 0; count < 2; count += 1) {
+        client.send(get(origin).replace('GET', asked));
+        const server = await origin.next();
+        assert.match(await server.head(), new RegExp(`^${sent} `));
+        server.send(
+          'HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 4\r\n\r\n',
+          sent === 'GET' ? 'body' : '',
+        );
+        const length = asked === 'HEAD' ? 4 : 0;
+        assert.equal(await client.head(), `HTTP/1.1 200 OK\r\nContent-Length: ${length}\r\n\r\n`);
+      }
+    });
+  }
+
+  test('that replaces a body leaves a connection that is used again', async (t) => {
+    const { origin, client } = await withHooks(t, { response: () => rewrite({ body: 'new' }) });
+    client.send(get(origin));
+    const server = await origin.next();
+    for (let count = 0; count < 3; count += 1) {
+      await server.head();
+      server.send(plainResponse('old'));
+      assert.equal((await client.message()).body, 'new');
+      client.send(get(origin));
+    }
+  });
+
+  test('that replaces a body that does not end lets its connection go', async (t) => {
+    const { origin, client } = await withHooks(t, { response: () => rewrite({ body: 'new' }) });
+    client.send(get(origin));
+    const server = await origin.next();
+    await server.head();
+    server.send('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n');
+    assert.equal((await client.message()).body, 'new');
+    await server.ending();
+  });
+
   test('may take its time while the body waits, of many responses at once', async (t) => {
     const turns: (() => void)[] = [];
     const scene = await Scene.open(t, {
@@ -267,7 +323,7 @@ describe('A response hook', () => {
         return { client, body };
       }),
     );
-    while (turns.length < bodies.length) await new Promise(setImmediate);
+    await eventually('all wait in the hook', () => turns.length === bodies.length);
     for (const turn of turns.toReversed()) turn();
     for (const { client, body } of clients) assert.equal((await client.message()).body, body);
   });
@@ -405,6 +461,10 @@ describe('A hook that is broken fails the exchange and nothing else', () => {
       { request: () => rewrite({ url: '/ HTTP/1.1\r\nInjected: 1\r\n\r\n' }) },
       'ERR_HOOK_VERDICT',
     ],
+    'when a request would become a CONNECT': [
+      { request: () => rewrite({ method: 'CONNECT' }) },
+      'ERR_HOOK_VERDICT',
+    ],
     'when a URL is none': [{ request: () => rewrite({ url: 'gopher://x/' }) }, 'ERR_HOOK_VERDICT'],
     'when a status is none': [{ request: () => answer({ status: 99 }) }, 'ERR_HOOK_VERDICT'],
     'when a status is not final': [{ request: () => answer({ status: 101 }) }, 'ERR_HOOK_VERDICT'],
@@ -431,7 +491,7 @@ describe('A hook that is broken fails the exchange and nothing else', () => {
       const { head, body } = await client.message();
       assert.equal(codeIn(head), code);
       assert.equal(statusOf(head), 500);
-      assert.doesNotMatch(head + body, /secret|njected: 1/);
+      XX;
       if (!hooks.response) assert.equal(origin.connections, 0);
       if (what.includes('secret'))
         assert.match(String((await scene.exchange()).error?.cause), /secret detail/);

@@ -87,7 +87,7 @@ const lengthBody: fc.Arbitrary<Body> = fc
   .tuple(payload, fc.nat(3), anyCase('content-length'))
   .map(([content, zeros, name]) => ({
     framing: content === '' ? 'none' : 'length',
-    field: field(name, '0'.repeat(zeros) + String(content.length)),
+    field: field(name, '0'.repeat(zeros) + String(content.length), zeros),
     encoded: content,
     payload: content,
     trailers: [],
@@ -121,7 +121,7 @@ const chunkedBody: fc.Arbitrary<Body> = fc
   )
   .map(([chunks, zeros, ext, trailers, [name, coding]]) => ({
     framing: 'chunked',
-    field: field(name, coding),
+    field: field(name, coding, zeros),
     encoded: [
       ...chunks.map(({ line }) => line),
       `0${'0'.repeat(zeros)}${ext}\r\n`,

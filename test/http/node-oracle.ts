@@ -74,7 +74,10 @@ export async function nodeClientReading(method: string, chunks: readonly Buffer[
     insecureHTTPParser: false,
     maxHeaderSize: 128 * 1024,
   });
-  request.on('information', ({ statusCode }) => messages.push({ start: `${statusCode}`, body: '' }));
+  // What comes after the final response belongs to no request of ours.
+  request.on('information', ({ statusCode }) => {
+    if (!final) messages.push({ start: `${statusCode}`, body: '' });
+  });
   request.on('response', (message) => {
     const body: Buffer[] = [];
     message.on('data', (piece: Buffer) => body.push(piece));
@@ -84,15 +87,14 @@ export async function nodeClientReading(method: string, chunks: readonly Buffer[
     final = { start: `${message.statusCode}`, message, body };
   });
   const switched = ({ statusCode }: IncomingMessage): void => {
+    if (final) return;
     messages.push({ start: `${statusCode}`, body: '' });
     end ??= 'switched';
     wire.destroy();
   };
   request.on('upgrade', switched);
-  request.on('connect', (message) => {
-    // Any answer to CONNECT comes here.
-    switched(message);
-  });
+  // Any answer to CONNECT comes here.
+  request.on('connect', switched);
   request.on('error', (error: NodeJS.ErrnoException) => {
     // A fault after a complete response is a fault of the next.
     if (!final?.message.complete) end ??= endOf(error.code ?? error.message);

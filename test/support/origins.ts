@@ -37,8 +37,8 @@ export class RawOrigin {
   readonly port: number;
   /** Connections so far. */
   connections = 0;
-  readonly #waiting: Wire[] = [];
-  #wake: () => void = ignore;
+  readonly #accepted: Wire[] = [];
+  readonly #wanted: ((wire: Wire) => void)[] = [];
 
   private constructor(port: number) {
     this.port = port;
@@ -63,24 +63,22 @@ export class RawOrigin {
     const origin = new RawOrigin(await listen(t, server));
     server.on(event, (socket: Duplex) => {
       origin.connections += 1;
-      origin.#waiting.push(new Wire(socket));
-      origin.#wake();
+      const wire = new Wire(socket);
+      const wanted = origin.#wanted.shift();
+      if (wanted) wanted(wire);
+      else origin.#accepted.push(wire);
     });
     return origin;
   }
 
   /** The next connection, in the order in which they came. */
   async next(): Promise<Wire> {
-    for (;;) {
-      const wire = this.#waiting.shift();
-      if (wire) return wire;
-      await within(
-        new Promise<void>((resolve) => {
-          this.#wake = resolve;
-        }),
-        'a connection to the origin',
-      );
-    }
+    const accepted = this.#accepted.shift();
+    if (accepted) return accepted;
+    const next = new Promise<Wire>((resolve) => {
+      this.#wanted.push(resolve);
+    });
+    return within(next, 'a connection to the origin');
   }
 
   /** `127.0.0.1:port`. */

@@ -161,7 +161,11 @@ export const codings: readonly Vector[] = [
   disguised('CVE-2021-33037 (Tomcat)', 'identity', 'Transfer-Encoding: identity'),
   disguised('CVE-2024-6827 (gunicorn)', 'an unknown coding', 'Transfer-Encoding: blegh'),
   disguised('Reborn; Http11Probe SMUG-TE-TAB-BEFORE-VALUE', 'a tab before', 'Transfer-Encoding:\tchunked'),
-  disguised('http-request-smuggler tabsuffix; llhttp to this day', 'a tab behind', 'Transfer-Encoding: chunked\t'),
+  disguised(
+    'http-request-smuggler tabsuffix; llhttp to this day',
+    'a tab behind',
+    'Transfer-Encoding: chunked\t',
+  ),
   disguised('http-request-smuggler quoted', 'in quotes', 'Transfer-Encoding: "chunked"'),
   disguised(
     'Http11Probe SMUG-CHUNKED-WITH-PARAMS; RFC 9112 §7.1',
