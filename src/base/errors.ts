@@ -282,6 +282,13 @@ const table = {
     hint: 'The log of the proxy has the stack.',
     proxyStatus: 'proxy_internal_error',
   },
+  ERR_BODY_GONE: {
+    status: 500,
+    phase: 'rules',
+    title: 'A hook asked for a body that had gone on already',
+    hint: 'Ask for the request body in the request hook and for the response body in the response hook.',
+    proxyStatus: 'proxy_internal_error',
+  },
   ERR_HOOK_VERDICT: {
     status: 500,
     phase: 'rules',

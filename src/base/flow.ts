@@ -6,7 +6,7 @@
  * `end` and `abort` are each called at most once, and exactly one of them, unless the sink cancelled.
  */
 import type { Bytes } from './bytes.js';
-import type { SallyportError } from './errors.js';
+import { SallyportError } from './errors.js';
 
 export interface BodySink {
   /** Set by the source that is piped here: whom to tell when there is room again, or no interest. */
@@ -28,8 +28,15 @@ export interface BodySink {
 export interface BodySource {
   /** Payload bytes that went through so far. */
   readonly bytes: Bytes;
-  /** Starts the flow. What has arrived already may be written before this returns. */
+  /** Whether the body went to a sink already, or is over: it cannot be had again. */
+  readonly taken: boolean;
+  /** Starts the flow; a sink of a body that is `taken` is aborted at once. What has arrived already may be written before this returns. */
   pipe(sink: BodySink): void;
   /** After a `write` that returned `false`: the sink can take more. */
   resume(): void;
+}
+
+/** What the sink of a body that is `taken` is told. */
+export function bodyGone(): SallyportError {
+  return new SallyportError('ERR_BODY_GONE', 'it is read once, by whoever asks first');
 }

@@ -124,7 +124,9 @@ function invalid(target: string, reason: string): SallyportError {
 
 /** For messages: at most 120 characters, all of them printable ASCII. */
 function show(target: string): string {
+  // Userinfo is a secret, and this goes to logs and to the client.
   const text = target
+    .replace(/[^/?#]*@/, '***@')
     .slice(0, 120)
     .replace(/[^\x20-\x7e]/g, (character) => `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}`);
   return target.length > 120 || text.length > 120 ? `${text.slice(0, 117)}...` : text;

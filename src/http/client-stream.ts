@@ -1,7 +1,7 @@
 /** One request on its way to an origin, and the response to it, as two bodies that flow: see `base/flow.ts`. */
 import type { Duplex } from 'node:stream';
 import type { SallyportError } from '../base/errors.js';
-import type { BodySink, BodySource } from '../base/flow.js';
+import { bodyGone, type BodySink, type BodySource } from '../base/flow.js';
 import type { Limits } from '../base/limits.js';
 import { fieldLines } from './forward.js';
 import type { Framing, H1ResponseHead } from './head.js';
@@ -65,6 +65,8 @@ export class ClientStream implements BodySink, BodySource {
   /** Whether a byte of a response has arrived. */
   touched = false;
   inputEnded = false;
+  /** Interim responses so far. */
+  interims = 0;
   bytes = 0;
   #requestSent: boolean;
   #responseComplete = false;
@@ -129,7 +131,16 @@ export class ClientStream implements BodySink, BodySource {
 
   // The response body, as a source.
 
+  get taken(): boolean {
+    return this.sink !== undefined || this.#over;
+  }
+
   pipe(sink: BodySink): void {
+    // Once over, the connection is another exchange's.
+    if (this.taken) {
+      sink.abort(bodyGone());
+      return;
+    }
     this.sink = sink;
     sink.source = this;
     if (this.head?.framing === 'chunked' && sink.takesChunked) this.#connection.parser.wire = true;

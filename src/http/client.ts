@@ -18,6 +18,9 @@ import type { H1ResponseHead } from './head.js';
 import { Outbox, type SlabPool } from './outbox.js';
 import { ResponseParser } from './parser.js';
 
+/** Interim responses to one request: an origin without end would fill the memory between the legs. */
+const maxInterims = 64;
+
 export class ClientConnection implements RequestConnection {
   readonly socket: Duplex;
   /** Exchanges begun on this connection. */
@@ -177,6 +180,10 @@ export class ClientConnection implements RequestConnection {
       if (this.#parsing) this.#upgradedTo = hand;
       else hand();
     } else if (head.status < 200) {
+      stream.interims += 1;
+      if (stream.interims > maxInterims) {
+        throw new SallyportError('ERR_RESPONSE_HEAD_TOO_LARGE', `more than ${maxInterims} interim responses`);
+      }
       receiver.interim(head);
     } else {
       stream.head = head;

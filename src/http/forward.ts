@@ -54,7 +54,7 @@ export function forwardedRequest(
   } else {
     lines = withHost(section, host);
   }
-  const upgrade = requestedUpgrade(section);
+  const upgrade = requestedUpgrade(head);
   const hop = upgrade === undefined ? '' : `Connection: Upgrade\r\nUpgrade: ${upgrade}\r\n`;
   return `${head.method} ${target} HTTP/1.1\r\n${lines}${hop}${extra}\r\n`;
 }
@@ -68,8 +68,10 @@ function withHost(section: FieldSection, host: string): string {
  * The protocol that the client asks to switch to (RFC 9110 §7.8), or `undefined`. `h2c` is not passed on:
  * RFC 9113 §3.1 withdrew it, and a switch behind the proxy's back is what request smuggling lives on.
  */
-export function requestedUpgrade(section: FieldSection): string | undefined {
+export function requestedUpgrade({ section, version }: H1RequestHead): string | undefined {
   const { upgrade } = section;
+  // An HTTP/1.0 request cannot ask for it.
+  if (version === '1.0') return undefined;
   if (upgrade === undefined || !section.upgradeOption || upgrade === '') return undefined;
   return /(?:^|,)\s*h2c?\s*(?:,|$)/i.test(upgrade) ? undefined : upgrade;
 }
@@ -91,12 +93,17 @@ export function forwardedResponse(
   coding: ResponseCoding,
   connection: string,
   extra: string,
+  clientVersion: HttpVersion = '1.1',
 ): string {
   // 204 and 1xx carry no length (RFC 9110 §8.6); a re-coded body has another framing than the origin's.
   const recoded = head.framing === 'close' || (head.framing === 'chunked' && coding !== 'chunked');
   const noLength = head.status === 204 || head.status < 200;
-  const lines = forwardedLines(head.section, !recoded && !noLength);
-  const added = recoded && coding === 'chunked' ? 'Transfer-Encoding: chunked\r\n' : '';
+  // RFC 9112 §6.1: Transfer-Encoding means nothing to an HTTP/1.0 client, not even in answer to HEAD.
+  const foreign = clientVersion === '1.0' && head.section.chunked;
+  const { repeatedLength } = head.section;
+  const lines = forwardedLines(head.section, !recoded && !noLength && !foreign && !repeatedLength);
+  let added = recoded && coding === 'chunked' ? 'Transfer-Encoding: chunked\r\n' : '';
+  if (repeatedLength && !noLength) added = `Content-Length: ${head.section.contentLength}\r\n`;
   const hop = connection === '' ? '' : `Connection: ${connection}\r\n`;
   return `HTTP/1.1 ${head.status} ${head.reason}\r\n${lines}${added}${hop}${extra}\r\n`;
 }

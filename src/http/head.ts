@@ -36,6 +36,8 @@ export class FieldSection {
   /** −1 without Content-Length. */
   contentLength = -1;
   chunked = false;
+  /** A response that says its length more than once, always the same (RFC 9112 §6.3): to be sent on once. */
+  repeatedLength = false;
   /** Connection options, RFC 9110 §7.6.1. */
   close = false;
   keepAlive = false;
@@ -353,6 +355,7 @@ function noteContentLength(section: FieldSection, value: string, side: Side): vo
     if (section.contentLength !== -1 && (side === 'request' || section.contentLength !== length)) {
       throw framing(side, 'there is more than one Content-Length');
     }
+    if (section.contentLength !== -1) section.repeatedLength = true;
     section.contentLength = length;
   }
 }
@@ -498,7 +501,8 @@ function firstLine(text: string): string {
 }
 
 function badLine(text: string, lineStart: number, at: number, side: Side): SallyportError {
-  const line = shown(firstLine(text.slice(lineStart)));
+  // The name alone: a value may be a secret.
+  const line = shown(/^[^:]*/.exec(firstLine(text.slice(lineStart)))?.[0] ?? '');
   const first = text.charCodeAt(lineStart);
   if (isBlank(first))
     return syntax(side, `the line ${line} continues the one before (obs-fold, RFC 9112 §5.2)`);

@@ -1,7 +1,7 @@
 /** One request of HTTP/1.1 and the response to it, as two bodies that flow: see `base/flow.ts`. */
 import type { Duplex } from 'node:stream';
 import { SallyportError } from '../base/errors.js';
-import type { BodySink, BodySource } from '../base/flow.js';
+import { bodyGone, type BodySink, type BodySource } from '../base/flow.js';
 import type { Limits } from '../base/limits.js';
 import { errorResponse } from './error-response.js';
 import { fieldLines, forwardedResponse, type ResponseCoding, responseCoding } from './forward.js';
@@ -76,7 +76,15 @@ export class ServerStream implements BodySource, BodySink {
 
   // The request body, as a source.
 
+  get taken(): boolean {
+    return this.sink !== undefined || this.#ended;
+  }
+
   pipe(sink: BodySink): void {
+    if (this.taken) {
+      sink.abort(bodyGone());
+      return;
+    }
     this.sink = sink;
     sink.source = this;
     if (this.head.framing === 'chunked' && sink.takesChunked) this.#connection.parser.wire = true;
@@ -123,6 +131,14 @@ export class ServerStream implements BodySource, BodySink {
 
   // The response.
 
+  /** Asks the client for the body that it holds back (RFC 9110 §10.1.1): on behalf of a hook that collects it. */
+  continue(): void {
+    if (this.responded || this.head.version === '1.0' || !this.head.section.expectContinue || this.bytes > 0)
+      return;
+    this.#connection.outbox.text('HTTP/1.1 100 Continue\r\n\r\n');
+    this.#connection.outbox.flush();
+  }
+
   /** Sends an interim response (RFC 9110 §15.2); not to an HTTP/1.0 client, which knows none. */
   inform(head: H1ResponseHead, extra: string): void {
     if (this.responded || this.head.version === '1.0') return;
@@ -142,7 +158,7 @@ export class ServerStream implements BodySource, BodySink {
     let connection = '';
     if (!this.#reusable) connection = 'close';
     else if (version === '1.0') connection = 'keep-alive';
-    this.#connection.outbox.text(forwardedResponse(head, coding, connection, extra));
+    this.#connection.outbox.text(forwardedResponse(head, coding, connection, extra, version));
     return this;
   }
 
@@ -158,9 +174,10 @@ export class ServerStream implements BodySource, BodySink {
     };
     const { head, body } = errorResponse(error, options);
     const sink = this.respond(head, '');
-    if (body.length > 0) sink.write(body);
+    const sent = head.framing === 'none' ? 0 : body.length;
+    if (sent > 0) sink.write(body);
     sink.end([]);
-    return { status: head.status, bytes: body.length };
+    return { status: head.status, bytes: sent };
   }
 
   /** Sends a 101 and hands the socket on. */

@@ -51,6 +51,8 @@ export class ServerConnection implements StreamConnection {
   #inputEnded = false;
   #inputPaused = false;
   #parsing = false;
+  /** No further request is read until the client has taken what it was sent. */
+  #crowded = false;
   #taker: SocketTaker | undefined;
   #done = false;
   readonly #onData = (chunk: Buffer): void => {
@@ -71,7 +73,9 @@ export class ServerConnection implements StreamConnection {
 
   constructor(socket: Duplex, options: ServerConnectionOptions) {
     this.socket = socket;
-    this.outbox = new Outbox(socket, options.slabs, () => this.#current?.drained());
+    this.outbox = new Outbox(socket, options.slabs, () => {
+      this.#room();
+    });
     this.#options = options;
     this.#parser = new RequestParser(
       {
@@ -182,10 +186,32 @@ export class ServerConnection implements StreamConnection {
       this.#finish();
       return;
     }
+    // A client that sends requests and does not read the responses must not have them pile up here.
+    if (this.outbox.backlog >= this.limits.buffered) {
+      this.#crowded = true;
+      this.#waiting.setTimeout(this.#options.timeouts.idleBody, 'ERR_RESPONSE_BODY_TIMEOUT');
+      this.pauseInput();
+      return;
+    }
+    this.#nextRequest();
+  }
+
+  #nextRequest(): void {
     this.#waitForRequest();
     this.resumeInput();
-    if (this.#parser.paused) this.#parse(undefined);
+    this.#resumeParser();
     if (this.#inputEnded && !this.#current) this.#finish();
+  }
+
+  /** Everything that was handed over has left. */
+  #room(): void {
+    if (this.#current) {
+      this.#current.drained();
+    } else if (this.#crowded) {
+      this.#crowded = false;
+      if (this.#closing) this.#finish();
+      else this.#nextRequest();
+    }
   }
 
   /** For the stream: nothing that was sent may look complete. */
@@ -242,8 +268,14 @@ export class ServerConnection implements StreamConnection {
   /** For the stream: the body is wanted now. */
   resumeBody(): void {
     this.resumeInput();
-    if (this.#parser.paused) this.#parse(undefined);
+    this.#resumeParser();
     if (this.#inputEnded) this.#finishInput();
+  }
+
+  /** Within an event of the parser, the loop that runs goes on by itself. */
+  #resumeParser(): void {
+    if (this.#parsing) this.#parser.resume();
+    else if (this.#parser.paused) this.#parse(undefined);
   }
 
   #ended(): void {
@@ -262,7 +294,8 @@ export class ServerConnection implements StreamConnection {
       return;
     }
     if (!current) this.#finish();
-    else if (!this.#options.halfClose) this.#gone(undefined);
+    // Whoever stops sending while a response comes in has left; before it, the half-close of TCP is honoured.
+    else if (!this.#options.halfClose || current.responded) this.#gone(undefined);
   }
 
   #broken(error: SallyportError): void {
@@ -284,6 +317,7 @@ export class ServerConnection implements StreamConnection {
   #waitedTooLong(waiting: Context): void {
     if (this.#done || this.#current) return;
     const { err } = waiting;
+    if (err?.code === 'ERR_RESPONSE_BODY_TIMEOUT') this.destroy();
     if (err?.code !== 'ERR_REQUEST_HEAD_TIMEOUT') return;
     if (this.#parser.midMessage) this.#options.handler.failed(err, this);
     else this.#finish();

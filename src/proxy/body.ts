@@ -51,16 +51,26 @@ export class CollectedBody implements CollectableBody, BodySink {
   readonly #from: BodySource | undefined;
   readonly #defaultLimit: Bytes;
   readonly #tooLarge: ErrorCode;
-  readonly #chunks: Buffer[] = [];
+  readonly #collecting: (begins: boolean) => void;
+  #bytes: Buffer = Buffer.alloc(0);
   #size = 0;
   #limit: Bytes = 0;
   #collected: Promise<Buffer> | undefined;
   #resolve: ((bytes: Buffer) => void) | undefined;
   #reject: ((error: SallyportError) => void) | undefined;
 
-  /** `from` is `undefined` for a message without a body. */
-  constructor(from: BodySource | undefined, defaultLimit: Bytes, tooLarge: ErrorCode) {
+  /**
+   * `from` is `undefined` for a message without a body. `collecting` is told when somebody asks for it, and when
+   * it is complete.
+   */
+  constructor(
+    from: BodySource | undefined,
+    defaultLimit: Bytes,
+    tooLarge: ErrorCode,
+    collecting: (begins: boolean) => void,
+  ) {
     this.#from = from;
+    this.#collecting = collecting;
     this.#defaultLimit = defaultLimit;
     this.#tooLarge = tooLarge;
   }
@@ -92,18 +102,28 @@ export class CollectedBody implements CollectableBody, BodySink {
     });
     // The exchange fails on its own account; a hook that does not wait for the body must not end the process.
     collected.catch(() => undefined);
+    if (!from.taken) this.#collecting(true);
     from.pipe(this);
     return collected;
   }
 
   write(chunk: Buffer): boolean {
+    const size = this.#size;
     this.#size += chunk.length;
     if (this.#size > this.#limit) {
+      this.#bytes = Buffer.alloc(0);
       this.abort(new SallyportError(this.#tooLarge, `more than ${this.#limit} bytes`));
-      this.#chunks.length = 0;
-    } else {
-      this.#chunks.push(Buffer.from(chunk));
+      return true;
     }
+    // One buffer that doubles: a list of chunks of a byte each would take a hundred times their size.
+    if (this.#size > this.#bytes.length) {
+      const larger = Buffer.allocUnsafe(
+        Math.max(4096, this.#size, Math.min(this.#limit, this.#bytes.length * 2)),
+      );
+      this.#bytes.copy(larger, 0, 0, size);
+      this.#bytes = larger;
+    }
+    chunk.copy(this.#bytes, size);
     return true;
   }
 
@@ -116,10 +136,17 @@ export class CollectedBody implements CollectableBody, BodySink {
   }
 
   end(): void {
-    if (this.#size <= this.#limit) this.#resolve?.(Buffer.concat(this.#chunks));
+    if (this.#size > this.#limit) return;
+    this.#collecting(false);
+    this.#resolve?.(this.#bytes.subarray(0, this.#size));
   }
 
   abort(error: SallyportError): void {
     this.#reject?.(error);
+  }
+
+  /** The exchange is over: whoever still waits for the body is told. */
+  giveUp(error: SallyportError | (() => SallyportError)): void {
+    if (this.#collected) this.#reject?.(typeof error === 'function' ? error() : error);
   }
 }

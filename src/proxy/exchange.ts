@@ -20,7 +20,7 @@ import type {
   RewriteResponseVerdict,
   ServerLeg,
 } from '../base/exchange.js';
-import type { BodySource } from '../base/flow.js';
+import { bodyGone, type BodySource } from '../base/flow.js';
 import { authority, type Origin, originUrl } from '../base/message.js';
 import type { ClientStream, RequestConnection, ResponseReceiver } from '../http/client-stream.js';
 import {
@@ -39,7 +39,7 @@ import { mayRetry } from '../upstream/retry.js';
 import { CollectedBody, DiscardedBody, smallBody } from './body.js';
 import { OriginConnection } from './origin-connection.js';
 import { openOrigin } from './origins.js';
-import { resolveTarget } from './request-target.js';
+import { resolveTarget, withoutUserinfo } from './request-target.js';
 import type { Leg, Services } from './services.js';
 import { openTunnel } from './tunnel.js';
 
@@ -110,7 +110,7 @@ export class ExchangeRun implements Exchange, StreamOwner, ResponseReceiver {
 
   get url(): string {
     // Before the target is understood, and where it cannot be, it is shown as it came.
-    if (this.#origin === unknownOrigin) return this.#head.target;
+    if (this.#origin === unknownOrigin) return withoutUserinfo(this.#head.target);
     return this.#target === '*' ? originUrl(this.#origin) : originUrl(this.#origin) + this.#target;
   }
 
@@ -124,7 +124,12 @@ export class ExchangeRun implements Exchange, StreamOwner, ResponseReceiver {
     const { method, version, headers } = this.#head;
     const from = this.#stream.head.framing === 'none' ? undefined : this.#stream;
     const limit = this.#services.limits.collectedBody;
-    const body = (this.#collectedRequest ??= new CollectedBody(from, limit, 'ERR_REQUEST_BODY_TOO_LARGE'));
+    const body = (this.#collectedRequest ??= new CollectedBody(
+      from,
+      limit,
+      'ERR_REQUEST_BODY_TOO_LARGE',
+      this.#collecting,
+    ));
     return { method, url: this.url, target: this.#target, version, headers, body };
   }
 
@@ -133,10 +138,25 @@ export class ExchangeRun implements Exchange, StreamOwner, ResponseReceiver {
     if (!head) return undefined;
     const from = head.framing === 'none' ? undefined : this.#responseBody;
     const limit = this.#services.limits.collectedBody;
-    const body = (this.#collectedResponse ??= new CollectedBody(from, limit, 'ERR_RESPONSE_BODY_TOO_LARGE'));
+    const body = (this.#collectedResponse ??= new CollectedBody(
+      from,
+      limit,
+      'ERR_RESPONSE_BODY_TOO_LARGE',
+      this.#collecting,
+    ));
     const { status, reason, version, headers } = head;
     return { status, reason, version, headers, body };
   }
+
+  /** While a hook collects a body it may not stand still; once it is complete the hook has the time it needs. */
+  readonly #collecting = (begins: boolean): void => {
+    if (begins) {
+      this.progress();
+      if (!this.#responseHead) this.#stream.continue();
+    } else {
+      this.context.setTimeout(Number.POSITIVE_INFINITY, 'ERR_CANCELLED');
+    }
+  };
 
   /** Begins. Called once. */
   start(): void {
@@ -232,6 +252,12 @@ export class ExchangeRun implements Exchange, StreamOwner, ResponseReceiver {
     const { limits } = this.#services;
     if (change) this.#rewrite(change, body?.length);
     else if (body) this.#head = rewrittenRequest(this.#head, { target: this.#target }, body.length, limits);
+    // The client was told to continue, or will not be asked.
+    if (body && this.#head.section.expectContinue) {
+      const headers = this.#head.headers.clone();
+      headers.delete('expect');
+      this.#head = rewrittenRequest(this.#head, { target: this.#target, headers }, body.length, limits);
+    }
     this.#proceed();
   }
 
@@ -291,7 +317,7 @@ export class ExchangeRun implements Exchange, StreamOwner, ResponseReceiver {
 
   #send(connection: OriginConnection): void {
     const head = this.#head;
-    const upgrade = requestedUpgrade(head.section) !== undefined;
+    const upgrade = requestedUpgrade(head) !== undefined;
     const text = forwardedRequest(head, this.#target, this.#host, this.#viaLine(head.version));
     this.#connection = connection;
     this.#reused = connection.exchanges > 0;
@@ -399,16 +425,28 @@ export class ExchangeRun implements Exchange, StreamOwner, ResponseReceiver {
   #deliverWith(change: RewriteResponseVerdict | undefined, body: Buffer | undefined): void {
     const head = this.#responseHead;
     if (!head) return;
+    const { method } = this.#stream.head;
     if (!body && !change) {
       this.#respond(head);
       return;
     }
     const { limits } = this.#services;
-    const { method } = this.#stream.head;
     if (change?.status !== head.status) checkStatus(change?.status, 200);
-    const rewritten = asVerdict(() => rewrittenResponse(head, change ?? {}, body?.length, method, limits));
-    if (body) this.#respondWith(rewritten, rewritten.framing === 'none' ? Buffer.alloc(0) : body);
-    else this.#respond(rewritten);
+    const make = (length: number | undefined): H1ResponseHead =>
+      asVerdict(() => rewrittenResponse(head, change ?? {}, length, method, limits));
+    const rewritten = make(body?.length);
+    if (rewritten.framing === 'none') {
+      // By its status or method it has no body, whatever the origin sends.
+      if (this.#bodyComes && !body) this.#upstream?.cancel();
+      this.#respondWith(rewritten, nothing);
+    } else if (body) {
+      this.#respondWith(rewritten, body);
+    } else if (!this.#bodyComes) {
+      // The origin's status had no body (304), the new one may have: none is on its way.
+      this.#respondWith(make(0), nothing);
+    } else {
+      this.#respond(rewritten);
+    }
   }
 
   /** A small body that is replaced is read to its end, and its connection used again; any other is cut off. */
@@ -431,7 +469,7 @@ export class ExchangeRun implements Exchange, StreamOwner, ResponseReceiver {
     if (head.framing === 'none' && this.#bodyComes) {
       // A hook made a HEAD into a GET, or a status that has a body into one that has none.
       this.#upstream?.cancel();
-      this.#respondWith(head, Buffer.alloc(0));
+      this.#respondWith(head, nothing);
       return;
     }
     const sink = this.#stream.respond(head, this.#viaLine(head.version));
@@ -444,7 +482,7 @@ export class ExchangeRun implements Exchange, StreamOwner, ResponseReceiver {
   upgraded(head: H1ResponseHead, socket: Duplex, rest: Buffer): void {
     this.#responseHead = head;
     this.#status = head.status;
-    const upgrade = head.section.upgrade ?? requestedUpgrade(this.#head.section) ?? '';
+    const upgrade = head.section.upgrade ?? requestedUpgrade(this.#head) ?? '';
     const target = `${this.#origin.host}:${this.#origin.port}`;
     const leg = this.#leg;
     this.#stream.switchProtocols(head, upgrade, this.#viaLine(head.version), (clientSocket, clientRest) => {
@@ -510,7 +548,7 @@ export class ExchangeRun implements Exchange, StreamOwner, ResponseReceiver {
     const head = asVerdict(() => ownResponse(wanted, method, this.#services.limits));
     this.#answeredBy = by;
     this.#afterSmallBody(() => {
-      this.#respondWith(head, head.framing === 'none' ? Buffer.alloc(0) : body);
+      this.#respondWith(head, head.framing === 'none' ? nothing : body);
     });
   }
 
@@ -580,6 +618,10 @@ export class ExchangeRun implements Exchange, StreamOwner, ResponseReceiver {
     if (this.#finished) return;
     this.#finished = true;
     this.#stopContext();
+    // A hook that waits for a body must not wait for ever.
+    const over = error ?? bodyGone;
+    this.#collectedRequest?.giveUp(over);
+    this.#collectedResponse?.giveUp(over);
     this.context.close(error);
     const { events, ledger } = this.#services;
     ledger.close('exchanges');
@@ -607,6 +649,8 @@ export class ExchangeRun implements Exchange, StreamOwner, ResponseReceiver {
     return via === undefined ? '' : `Via: ${version} ${via}\r\n`;
   }
 }
+
+const nothing = Buffer.alloc(0);
 
 const unknownOrigin: Origin = { scheme: 'http', host: 'unknown.invalid', port: 80 };
 

@@ -44,6 +44,11 @@ export function resolveTarget(
   return { origin: absolute.origin, target: absolute.path, host };
 }
 
+/** For logs: a URL may carry a password, and no log is to have it. */
+export function withoutUserinfo(target: string): string {
+  return target.replace(/^([^/?#]*:?\/\/)[^/?#]*@/, '$1').replace(/^[^/?#]*@/, '');
+}
+
 /** An HTTP/1.0 request may come without Host; the origin gets one. */
 function missingHost(head: Pick<H1RequestHead, 'section'>, tunnel: Origin): string | undefined {
   return head.section.hosts === 0 ? authority(tunnel) : undefined;

@@ -132,7 +132,7 @@ test('the bytes are bounded, and what was not used for longest goes first', () =
 
 test('closing gives everything back and rejects who waits', async () => {
   const store = new MemoryStore({ now: () => 0 });
-  store.fetch(keyOf('a'), () => material());
+  void store.fetch(keyOf('a'), () => material());
   let finish: (value: LeafMaterial) => void = () => undefined;
   const waiting = store.fetch(
     keyOf('b'),

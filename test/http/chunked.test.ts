@@ -84,6 +84,7 @@ describe('chunk sizes that are refused', () => {
   body('seventeen digits, all of them zero', '00000000000000000\r\n\r\n', fault);
   body('a bare LF behind', '1\na\r\n', fault);
   body('a bare CR behind', '1\ra\r\n', fault);
+  body('CR and another byte behind', '1\rXa\r\n0\r\n\r\n', fault);
   body('CR CR LF behind', '1\r\r\na\r\n', fault);
   body('NUL behind', '1\0\r\na\r\n', fault);
   body('NBSP behind', '1\xa0\r\na\r\n', fault);
@@ -95,6 +96,9 @@ describe('data that is not as long as its size', () => {
   body('a bare LF behind it', '1\r\na\n0\r\n\r\n', 'data "a"', fault);
   body('a bare CR behind it', '1\r\na\r0\r\n\r\n', 'data "a"', fault);
   body('nothing behind it', '1\r\na0\r\n\r\n', 'data "a"', fault);
+  body('CR and another byte behind it', '1\r\na\rX0\r\n\r\n', 'data "a"', fault);
+  body('two other bytes behind it', '1\r\naXY0\r\n\r\n', 'data "a"', fault);
+  body('another byte and LF behind it', '1\r\naX\n0\r\n\r\n', 'data "a"', fault);
 });
 
 describe('extensions are passed over (§7.1.1)', () => {

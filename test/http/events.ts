@@ -59,6 +59,8 @@ interface Draft {
   readonly pieces: Buffer[];
   trailers: readonly string[];
   ended: boolean;
+  /** What the parser counted, at the end. */
+  counted: number;
 }
 
 /** What a parser tells about `chunks`. Throws whatever is not a `SallyportError`. */
@@ -82,7 +84,7 @@ export function transcribe(side: Side, chunks: readonly Buffer[], options: RunOp
   const handler = {
     begin: () => told('begin'),
     head(head: Head) {
-      drafts.push({ head, pieces: [], trailers: [], ended: false });
+      drafts.push({ head, pieces: [], trailers: [], ended: false, counted: 0 });
       parser.wire = options.wire ?? false;
       if (options.stopsAt?.(head)) parser.stop();
       told('head');
@@ -97,6 +99,7 @@ export function transcribe(side: Side, chunks: readonly Buffer[], options: RunOp
       assert.ok(draft && !draft.ended, 'an end without a message is told');
       draft.trailers = trailers;
       draft.ended = true;
+      draft.counted = parser.bodyBytes;
       if (methods.length > 1) methods.shift();
       if (parser instanceof ResponseParser) parser.requestMethod = methods[0] ?? 'GET';
       if (options.stopsAtEnd || (options.stopsAtClose && !draft.head.persistent)) parser.stop();
@@ -123,7 +126,7 @@ export function transcribe(side: Side, chunks: readonly Buffer[], options: RunOp
 
 function finished(
   side: Side,
-  { head, pieces, trailers, ended }: Draft,
+  { head, pieces, trailers, ended, counted }: Draft,
   options: RunOptions,
   error: ErrorCode | undefined,
 ): Message {
@@ -132,6 +135,7 @@ function finished(
   // Of wire, what was still to be told of the buffer with the fault depends on the split.
   const lost = isWire && !ended && isFault(error);
   const body = lost ? Buffer.alloc(0) : isWire ? unchunked(side, bytes, ended) : bytes;
+  if (ended) assert.equal(counted, body.length, 'bodyBytes is the length of the payload');
   return {
     start: 'status' in head ? `HTTP/${head.version} ${head.status} ${head.reason}` : requestLine(head),
     fields: head.headers.raw,
@@ -178,7 +182,7 @@ function unchunked(side: Side, wire: Buffer, ended: boolean): Buffer {
 }
 
 /** The code of the `SallyportError` that `work` throws; anything else thrown is a fault of the parser. */
-export function errorOf(work: () => void): ErrorCode | undefined {
+function errorOf(work: () => void): ErrorCode | undefined {
   try {
     work();
     return undefined;

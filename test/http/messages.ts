@@ -373,7 +373,7 @@ export const mutation: fc.Arbitrary<Mutation> = fc.record({
   dropped: fc.oneof(fc.constantFrom(...tripping), text(characters(0, 255), 1, 3)),
 });
 
-export function mutated(whole: string, { kind, at, length, dropped }: Mutation): string {
+function mutated(whole: string, { kind, at, length, dropped }: Mutation): string {
   const from = at % (whole.length + 1);
   const to = Math.min(whole.length, from + length);
   switch (kind) {

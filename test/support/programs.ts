@@ -9,14 +9,16 @@ export interface Outcome {
   readonly stderr: string;
 }
 
-/** A program that a test needs: its absence is a failure that says what to install. */
-export function program(name: string, debianPackage = name): string {
+/**
+ * A program that a test needs, under the first of its names that is there. Its absence is a failure that says
+ * what to install: the Debian package has the first name.
+ */
+export function program(...names: readonly [string, ...string[]]): string {
   const folders = (process.env['PATH'] ?? '').split(delimiter);
-  const found = folders.map((folder) => join(folder, name)).find((path) => existsSync(path));
-  if (found === undefined) {
-    throw new Error(`${name} is not on this machine; on Debian, install the package ${debianPackage}`);
-  }
-  return found;
+  const paths = names.flatMap((name) => folders.map((folder) => join(folder, name)));
+  const found = paths.find((path) => existsSync(path));
+  if (found !== undefined) return found;
+  throw new Error(`${names[0]} is not on this machine; on Debian, install the package ${names[0]}`);
 }
 
 export interface RunOptions {

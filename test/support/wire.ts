@@ -37,9 +37,9 @@ export class Wire {
     socket.on('data', this.#onData);
   }
 
-  /** A TCP connection to a port of this machine. */
+  /** A TCP connection to a port of this machine. It closes its side when the other has, as most programs do. */
   static async connect(port: number, options: Partial<net.TcpNetConnectOpts> = {}): Promise<Wire> {
-    const socket = net.connect({ host: '127.0.0.1', allowHalfOpen: true, noDelay: true, ...options, port });
+    const socket = net.connect({ host: '127.0.0.1', noDelay: true, ...options, port });
     await within(once(socket, 'connect'), `a connection to port ${port}`);
     return new Wire(socket);
   }
@@ -87,7 +87,7 @@ export class Wire {
 
   /** What arrives up to and with `text`. */
   until(text: string): Promise<string> {
-    return this.#wait(`${JSON.stringify(text)}`, () => {
+    return this.#wait(JSON.stringify(text), () => {
       const at = this.#received.indexOf(text);
       return at === -1 ? undefined : this.#take(at + text.length);
     });

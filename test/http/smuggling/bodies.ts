@@ -147,6 +147,12 @@ export const chunks: readonly Vector[] = [
     chunk,
   ),
   refused(
+    'Funky chunks (TWO.ONE): the second byte is not looked at',
+    'CR and another byte behind data',
+    chunked(`5\r\nhello\rX0\r\n\r\n${smuggled}`),
+    chunk,
+  ),
+  refused(
     'Http11Probe SMUG-CHUNK-SPILL; Funky chunks (SPILL.TERM)',
     'data that is longer than its size',
     chunked(`5\r\nhello!!\r\n0\r\n\r\n${smuggled}`),
