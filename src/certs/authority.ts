@@ -18,8 +18,9 @@ export interface Authority extends Issuer {
   /** All certificates of `ca.pem`: the CA's first, then those that lead to its root. */
   readonly certificates: readonly X509Certificate[];
   /**
-   * What a server sends after a leaf: the CA's certificate and those above it, without the root, which clients
-   * have (RFC 8446 §4.4.2). Empty when the CA is a root itself.
+   * What a server sends after a leaf: the CA's certificate and those above it. A root above it is left out, as
+   * clients have it (RFC 8446 §4.4.2); the CA itself is sent even if it is a root: Chromium's
+   * `--ignore-certificate-errors-spki-list` looks for its key among the certificates that were sent.
    */
   readonly chainPem: string;
   /** SHA-256 of the certificate, as `openssl x509 -fingerprint -sha256` writes it. */
@@ -142,7 +143,7 @@ function assemble(pair: AuthorityPair, paths: AuthorityPaths, now: number, creat
     pem: certificate.toString(),
     certificates,
     chainPem: certificates
-      .filter((member) => !isSelfIssued(member))
+      .filter((member, index) => index === 0 || !isSelfIssued(member))
       .map(String)
       .join(''),
     fingerprint256: certificate.fingerprint256,

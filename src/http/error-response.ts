@@ -1,6 +1,6 @@
 /** The response for an error of the table: short, in the form that the client accepts, without internals. */
 import type { SallyportError } from '../base/errors.js';
-import type { H1ResponseHead, HeadLimits } from './head.js';
+import type { H1ResponseHead } from './head.js';
 import { ownResponse } from './forward.js';
 
 export interface ErrorResponse {
@@ -12,7 +12,6 @@ export interface ErrorResponseOptions {
   /** The Accept field of the request, if there was a request. */
   readonly accept: string | undefined;
   readonly method: string;
-  readonly limits: HeadLimits;
   /** Instead of the status of the table. */
   readonly status?: number;
 }
@@ -39,7 +38,6 @@ export function errorResponse(error: SallyportError, options: ErrorResponseOptio
       length: body.length,
     },
     options.method,
-    options.limits,
   );
   return { head, body: options.method === 'HEAD' ? Buffer.alloc(0) : body };
 }

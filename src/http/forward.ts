@@ -129,18 +129,18 @@ export interface OwnResponse {
  * A response head of our own, checked by the same parser as any other, so that no value can smuggle a line.
  * Throws `ERR_RESPONSE_SYNTAX` and the like.
  */
-export function ownResponse(
-  response: OwnResponse,
-  requestMethod: string,
-  limits: HeadLimits,
-): H1ResponseHead {
+export function ownResponse(response: OwnResponse, requestMethod: string): H1ResponseHead {
   const fields = Fields.from(response.headers ?? {});
   for (const name of ['content-length', 'transfer-encoding', 'connection']) fields.delete(name);
   if (response.status >= 200 && response.status !== 204)
     fields.append('Content-Length', String(response.length));
   const reason = response.reason ?? STATUS_CODES[response.status] ?? 'Unknown';
   const text = `HTTP/1.1 ${response.status} ${reason}\r\n${safeLines(fields)}`;
-  return parseResponseHead(text, requestMethod, limits);
+  // The limits are for what comes from outside.
+  return parseResponseHead(text, requestMethod, {
+    uri: Number.POSITIVE_INFINITY,
+    fields: Number.POSITIVE_INFINITY,
+  });
 }
 
 /** A response head with other status or fields. `length` is that of a new body; `undefined` keeps the old one. */

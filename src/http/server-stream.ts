@@ -165,11 +165,9 @@ export class ServerStream implements BodySource, BodySink {
   /** Answers with an error response of ours (the table's status, or `status`); what it has sent then. */
   refuse(error: SallyportError, status?: number): { readonly status: number; readonly bytes: number } {
     const { method, headers } = this.head;
-    const { limits } = this.#connection;
     const options = {
       accept: headers.get('accept'),
       method,
-      limits,
       ...(status !== undefined && { status }),
     };
     const { head, body } = errorResponse(error, options);

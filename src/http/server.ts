@@ -5,7 +5,6 @@
  * requests wait in the parser until the response before them has ended. The connection owns its socket until
  * `takeOver` hands it on; closing the connection's context destroys it.
  */
-import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Context } from '../base/context.js';
 import { SallyportError, toSallyportError } from '../base/errors.js';
@@ -25,6 +24,8 @@ export interface ServerConnectionOptions {
   readonly timeouts: Timeouts;
   /** Whether the end of the client's bytes may be a half-close (TCP) or means that it left (TLS). */
   readonly halfClose: boolean;
+  /** Ends the TCP connection with a reset. */
+  readonly reset: () => void;
   readonly handler: ServerHandler;
 }
 
@@ -150,7 +151,7 @@ export class ServerConnection implements StreamConnection {
   /** Answers what is no request with an error response, and closes. */
   refuse(error: SallyportError): void {
     if (this.#done) return;
-    const { head, body } = errorResponse(error, { accept: undefined, method: 'GET', limits: this.limits });
+    const { head, body } = errorResponse(error, { accept: undefined, method: 'GET' });
     this.outbox.text(forwardedResponse(head, 'length', 'close', ''));
     this.outbox.bytes(body);
     this.outbox.flush();
@@ -217,12 +218,9 @@ export class ServerConnection implements StreamConnection {
   /** For the stream: nothing that was sent may look complete. */
   streamAborted(stream: ServerStream, lastsUntilClose: boolean): void {
     if (this.#current !== stream || this.#done) return;
-    const { socket } = this;
     // To a body that lasts until the close, a close is its end: only a reset says that it is not. Over TLS the
-    // missing close_notify says so (RFC 9112 §9.8).
-    if (lastsUntilClose && this.#options.halfClose && 'resetAndDestroy' in socket) {
-      (socket as Socket).resetAndDestroy();
-    }
+    // missing close_notify says so too (RFC 9112 §9.8), but curl and others look over it.
+    if (lastsUntilClose) this.#options.reset();
     this.destroy();
   }
 
@@ -249,6 +247,12 @@ export class ServerConnection implements StreamConnection {
     if (this.#done) return;
     this.#detach();
     this.socket.on('error', ignoreAfterDestroy);
+    this.#cut();
+  }
+
+  /** What has not left must not look as if it had: a reset says so where a FIN would be a clean end. */
+  #cut(): void {
+    if (this.outbox.backlog > 0) this.#options.reset();
     this.socket.destroy();
   }
 
@@ -341,9 +345,15 @@ export class ServerConnection implements StreamConnection {
     this.outbox.flushAll();
     // Destroyed by itself once both directions have ended.
     socket.end();
-    const stop = context.onClose(() => socket.destroy());
+    const stop = context.onClose(() => {
+      this.#cut();
+    });
     socket.once('close', stop);
-    context.setTimeout(lingerTime, 'ERR_CANCELLED');
+    // A slow client takes its time to take what was handed over; only then does the wait for its close begin.
+    context.setTimeout(this.#options.timeouts.idleBody, 'ERR_RESPONSE_BODY_TIMEOUT');
+    socket.once('finish', () => {
+      context.setTimeout(lingerTime, 'ERR_CANCELLED');
+    });
     socket.resume();
   }
 

@@ -14,7 +14,7 @@ export const sniffLength = longestMethod + 1 + 'https:'.length;
 
 /**
  * - `tls`: a TLS record with a handshake message (RFC 8446 §5.1), version 3.0 to 3.4;
- * - `http`: a request line of HTTP/1 (RFC 9112 §3) with an upper-case method, known or not, and a target in
+ * - `http`: an empty line, or a request line of HTTP/1 (RFC 9112 §3) with an upper-case method, known or not, and a target in
  *   origin, asterisk or absolute form, or after CONNECT whatever may begin an authority;
  * - `http2`: the connection preface (RFC 9113 §3.4);
  * - `socks4`, `socks5`: a greeting (RFC 1928 §3);
@@ -27,8 +27,20 @@ export function classify(bytes: Uint8Array): SniffedProtocol | 'more' {
   if (first === 0x16) return classifyTls(bytes);
   if (first === 0x04) return classifySocks4(bytes);
   if (first === 0x05) return classifySocks5(bytes);
+  if (first === 0x0a || first === 0x0d) return classifyEmptyLine(bytes);
   if (isUpperCase(first)) return classifyText(bytes);
   return 'other';
+}
+
+/**
+ * Servers pass over empty lines before a request line (RFC 9112 §2.2), and no other protocol begins with one. So
+ * what follows is HTTP or refused: relayed unread, it would be a way around every rule.
+ */
+function classifyEmptyLine(bytes: Uint8Array): 'http' | 'other' | 'more' {
+  if (bytes[0] === 0x0a) return 'http';
+  const second = bytes[1];
+  if (second === undefined) return 'more';
+  return second === 0x0a ? 'http' : 'other';
 }
 
 function classifyTls(bytes: Uint8Array): 'tls' | 'other' | 'more' {

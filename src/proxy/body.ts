@@ -84,12 +84,12 @@ export class CollectedBody implements CollectableBody, BodySink {
     return (this.#collected ??= this.#collect(options.limit ?? this.#defaultLimit));
   }
 
-  async text(options?: { readonly limit?: Bytes }): Promise<string> {
-    return (await this.bytes(options)).toString('utf8');
+  text(options?: { readonly limit?: Bytes }): Promise<string> {
+    return quiet(this.bytes(options).then((bytes) => bytes.toString('utf8')));
   }
 
-  async json(options?: { readonly limit?: Bytes }): Promise<unknown> {
-    return JSON.parse(await this.text(options)) as unknown;
+  json(options?: { readonly limit?: Bytes }): Promise<unknown> {
+    return quiet(this.text(options).then((text) => JSON.parse(text) as unknown));
   }
 
   #collect(limit: Bytes): Promise<Buffer> {
@@ -100,11 +100,9 @@ export class CollectedBody implements CollectableBody, BodySink {
       this.#resolve = resolve;
       this.#reject = reject;
     });
-    // The exchange fails on its own account; a hook that does not wait for the body must not end the process.
-    collected.catch(() => undefined);
     if (!from.taken) this.#collecting(true);
     from.pipe(this);
-    return collected;
+    return quiet(collected);
   }
 
   write(chunk: Buffer): boolean {
@@ -149,4 +147,10 @@ export class CollectedBody implements CollectableBody, BodySink {
   giveUp(error: SallyportError | (() => SallyportError)): void {
     if (this.#collected) this.#reject?.(typeof error === 'function' ? error() : error);
   }
+}
+
+/** The exchange fails on its own account: a hook that does not wait for the body must not end the process. */
+function quiet<T>(promise: Promise<T>): Promise<T> {
+  promise.catch(() => undefined);
+  return promise;
 }

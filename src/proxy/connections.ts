@@ -41,6 +41,11 @@ export class OpenConnection {
     this.#socket.destroy();
   }
 
+  /** Closes it so that the client cannot take it for an end in order. */
+  reset(): void {
+    this.#socket.resetAndDestroy();
+  }
+
   /** Nobody but the log can be told. */
   fail(error: SallyportError, target: string): void {
     const { connection } = this.leg.client;

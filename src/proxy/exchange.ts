@@ -77,6 +77,7 @@ export class ExchangeRun implements Exchange, StreamOwner, ResponseReceiver {
   /** Whether the origin's response goes to the client as it comes. */
   #piped = false;
   #acquiring = false;
+  #requestEnded = false;
   #finished = false;
   #stopContext: () => void;
 
@@ -340,6 +341,7 @@ export class ExchangeRun implements Exchange, StreamOwner, ResponseReceiver {
   // What the client leg tells.
 
   requestEnded(): void {
+    this.#requestEnded = true;
     if (this.#upstream && !this.#responseHead) {
       this.context.setTimeout(this.#services.timeouts.responseHead, 'ERR_RESPONSE_HEAD_TIMEOUT');
     }
@@ -350,6 +352,8 @@ export class ExchangeRun implements Exchange, StreamOwner, ResponseReceiver {
   }
 
   progress(): void {
+    // The last of an upload may leave after the clock of the response head has begun.
+    if (this.#requestEnded && !this.#responseHead) return;
     const code: ErrorCode = this.#responseHead ? 'ERR_RESPONSE_BODY_TIMEOUT' : 'ERR_REQUEST_BODY_TIMEOUT';
     this.context.setTimeout(this.#services.timeouts.idleBody, code);
   }
@@ -545,7 +549,7 @@ export class ExchangeRun implements Exchange, StreamOwner, ResponseReceiver {
     const { status, headers } = verdict;
     checkStatus(status, 200);
     const wanted = { status, length: body.length, ...(headers && { headers }) };
-    const head = asVerdict(() => ownResponse(wanted, method, this.#services.limits));
+    const head = asVerdict(() => ownResponse(wanted, method));
     this.#answeredBy = by;
     this.#afterSmallBody(() => {
       this.#respondWith(head, head.framing === 'none' ? nothing : body);

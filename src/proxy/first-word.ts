@@ -2,7 +2,7 @@
 import type { Duplex } from 'node:stream';
 import type { Context } from '../base/context.js';
 import { classify } from '../listener/sniff.js';
-import { firstBytes } from './first-bytes.js';
+import { type FirstBytes, firstBytes } from './first-bytes.js';
 import type { Leg, Services } from './services.js';
 
 export interface FirstWord<O extends Duplex> {
@@ -55,8 +55,55 @@ export async function firstWord<O extends Duplex>(
 
   if (!options.open) return { kind: 'ended', bytes: nothing, origin: undefined, fromOrigin: nothing };
 
+  return dialAndListen(services, leg, client, options.open);
+}
+
+/** Connects to the origin, and goes on listening to the client: what it says may make the connection needless. */
+async function dialAndListen<O extends Duplex>(
+  services: Services,
+  leg: Leg,
+  client: Duplex,
+  open: (context: Context) => Promise<O>,
+): Promise<FirstWord<O>> {
   using dialing = leg.context.withCancel();
-  const origin = await options.open(dialing);
+  using clientTurn = leg.context.withTimeout(services.timeouts.idleTunnel, 'ERR_TUNNEL_IDLE');
+  const fromClient = firstBytes(client, nothing, clientTurn, decide);
+  const opened = open(dialing).then(
+    (origin) => ({ origin, error: undefined }),
+    (error: unknown) => ({ origin: undefined, error }),
+  );
+  const spoken = fromClient.then(({ kind }) =>
+    kind === 'tls' || kind === 'http' ? kind : opened.then(() => 'dialed'),
+  );
+  const first = await Promise.race([spoken, opened.then(() => 'dialed')]);
+  if (first !== 'dialed') {
+    // What is said inside needs a connection of its own kind.
+    dialing.close();
+    void opened.then(({ origin }) => origin?.destroy());
+  } else {
+    const { origin, error } = await opened;
+    if (origin) return await raceOrigin(services, leg, { clientTurn, fromClient }, origin);
+    // A client that speaks HTTP can still be told what failed; one that waits for the origin should not wait long.
+    clientTurn.setTimeout(2 * services.timeouts.serverFirst, 'ERR_TUNNEL_IDLE');
+    const { kind } = await fromClient;
+    if (kind !== 'tls' && kind !== 'http') throw error;
+  }
+  const { kind, bytes } = await fromClient;
+  leg.context.throwIfClosed();
+  return { kind: understood(kind), bytes, origin: undefined, fromOrigin: nothing };
+}
+
+interface ClientTurn {
+  readonly clientTurn: Context;
+  readonly fromClient: Promise<FirstBytes<'tls' | 'http' | 'http2' | 'not-http'>>;
+}
+
+async function raceOrigin<O extends Duplex>(
+  services: Services,
+  leg: Leg,
+  client: ClientTurn,
+  origin: O,
+): Promise<FirstWord<O>> {
   try {
     return await race(services, leg, client, origin);
   } catch (error) {
@@ -68,12 +115,10 @@ export async function firstWord<O extends Duplex>(
 async function race<O extends Duplex>(
   services: Services,
   leg: Leg,
-  client: Duplex,
+  { clientTurn, fromClient }: ClientTurn,
   origin: O,
 ): Promise<FirstWord<O>> {
-  using clientTurn = leg.context.withTimeout(services.timeouts.idleTunnel, 'ERR_TUNNEL_IDLE');
   using originTurn = leg.context.withTimeout(services.timeouts.idleTunnel, 'ERR_TUNNEL_IDLE');
-  const fromClient = firstBytes(client, nothing, clientTurn, decide);
   const fromOrigin = firstBytes(origin, nothing, originTurn, () => 'spoke');
   const first = await Promise.race([
     fromClient.then(({ kind }) => (kind === 'ended' ? fromOrigin.then(() => 'origin') : 'client')),

@@ -48,8 +48,12 @@ export async function interceptTls(
   const offered = hello.alpn.length > 0;
   const known = spoken.filter((protocol) => hello.alpn.includes(protocol));
   if (offered && known.length === 0) {
-    await relayOtherProtocol(services, wanted, socket, bytes, { hello, identity, destination, handshake });
-    return undefined;
+    return await interceptOtherProtocol(services, wanted, socket, bytes, {
+      hello,
+      identity,
+      destination,
+      handshake,
+    });
   }
   const tls = await terminate(socket, bytes, {
     secureContext: identity.secureContext,
@@ -80,9 +84,10 @@ async function readHello(
 
 /**
  * A client that offers only protocols that are not spoken here (`h2` alone, MQTT, …): the origin is asked what
- * it would answer, the client is told the same, and the plaintext is relayed.
+ * it would answer, the client is told the same, and the plaintext is relayed. When the origin answers nothing, what
+ * is inside may be anything, HTTP too, and is looked at.
  */
-async function relayOtherProtocol(
+async function interceptOtherProtocol(
   services: Services,
   leg: Leg,
   socket: Socket,
@@ -93,7 +98,7 @@ async function relayOtherProtocol(
     readonly destination: Destination;
     readonly handshake: Leg['context'];
   },
-): Promise<void> {
+): Promise<Intercepted | undefined> {
   const { hello, identity, destination, handshake } = asked;
   handshake.setTimeout(Number.POSITIVE_INFINITY, 'ERR_CANCELLED');
   using dialing = leg.context.withCancel();
@@ -107,8 +112,13 @@ async function relayOtherProtocol(
       context: handshake,
     });
     const inside = noteHandshake(services, leg, tls, identity, hello);
+    if (alpnProtocols.length === 0) {
+      origin.destroy();
+      return await readPlaintext(services, inside, tls, destination, true);
+    }
     const facts: TunnelFacts = { target: hostPort(destination.host, destination.port), reason: 'alpn' };
     openTunnel(services, inside, facts, tls, nothing, origin, nothing);
+    return undefined;
   } catch (error) {
     origin.destroy();
     throw error;

@@ -42,7 +42,7 @@ export class Pipeline {
 
   /** http: requests, one after the other, on the port itself or inside a tunnel. */
   #serve(connection: OpenConnection, leg: Leg, socket: Duplex, bytes: Buffer): void {
-    const server = this.#server(leg, socket, (stream) => {
+    const server = this.#server(connection, leg, socket, (stream) => {
       if (stream.head.method === 'CONNECT' && !leg.origin) this.#connect(connection, leg, stream);
       else new ExchangeRun(this.#services, leg, stream).start();
     });
@@ -50,7 +50,12 @@ export class Pipeline {
     server.start(bytes);
   }
 
-  #server(leg: Leg, socket: Duplex, exchange: (stream: ServerStream) => void): ServerConnection {
+  #server(
+    connection: OpenConnection,
+    leg: Leg,
+    socket: Duplex,
+    exchange: (stream: ServerStream) => void,
+  ): ServerConnection {
     const { events, limits, slabs, timeouts } = this.#services;
     const failed = (error: SallyportError, broken: ServerConnection): void => {
       events.emit('failure', { error, connection: leg.client.connection });
@@ -64,6 +69,9 @@ export class Pipeline {
       slabs,
       timeouts,
       halfClose,
+      reset: () => {
+        connection.reset();
+      },
       handler: { exchange, failed },
     });
   }
@@ -130,7 +138,7 @@ export class Pipeline {
   #refuseProtocol(connection: OpenConnection, socket: Socket, found: string): void {
     const error = new SallyportError('ERR_PROTOCOL_UNKNOWN', `the first bytes are ${spoken[found] ?? found}`);
     const { leg } = connection;
-    const server = this.#server(leg, socket, (stream) => {
+    const server = this.#server(connection, leg, socket, (stream) => {
       stream.refuse(error);
     });
     this.#services.events.emit('failure', { error, connection: leg.client.connection });

@@ -4,7 +4,7 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import type { Milliseconds } from '../base/bytes.js';
 import { Context } from '../base/context.js';
-import { SallyportError } from '../base/errors.js';
+import { SallyportError, toSallyportError } from '../base/errors.js';
 import { type EventMessage, type EventName, Events } from '../base/events.js';
 import { Ledger, type LedgerKind, type LedgerLine } from '../base/ledger.js';
 import { defaultLimits, defaultTimeouts } from '../base/limits.js';
@@ -69,7 +69,10 @@ export class Proxy implements AsyncDisposable {
       ledger: this.#ledger,
       limit: services.limits.connections,
       onConnection: (socket) => {
-        void pipeline.accept(socket);
+        pipeline.accept(socket).catch((thrown: unknown) => {
+          this.#events.emit('failure', { error: toSallyportError(thrown) });
+          socket.destroy();
+        });
       },
       onRefused: (socket) => {
         const detail = `${services.limits.connections} are open; ${socket.remoteAddress ?? 'a client'} was refused`;

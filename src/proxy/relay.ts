@@ -94,7 +94,7 @@ class Direction {
     if (first.length > 0) this.#pass(first);
     if (this.#from.closed) this.#close();
     else if (this.#from.readableEnded) this.#to.end();
-    else if (this.#to.writableLength < this.#buffered) this.#from.resume();
+    else if (!this.#to.writableNeedDrain || this.#to.writableLength < this.#buffered) this.#from.resume();
   }
 
   #close(): void {
@@ -108,8 +108,9 @@ class Direction {
   #pass(chunk: Buffer): void {
     this.bytes += chunk.length;
     this.#alive();
-    this.#to.write(chunk);
-    if (this.#to.writableLength >= this.#buffered) this.#from.pause();
+    // `drain` comes only after a write that says no.
+    const roomy = this.#to.write(chunk);
+    if (!roomy && this.#to.writableLength >= this.#buffered) this.#from.pause();
   }
 }
 

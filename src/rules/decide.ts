@@ -40,7 +40,7 @@ async function settled<V extends AnyVerdict>(given: Promise<V | undefined | void
 function checked<V extends AnyVerdict>(verdict: V | undefined | void): V | PassVerdict {
   if (verdict === undefined) return pass();
   const { kind } = verdict ?? {};
-  const { status } = verdict as { readonly status?: unknown };
+  const { status } = (verdict ?? {}) as { readonly status?: unknown };
   if (status !== undefined && !isFinal(status)) {
     throw new SallyportError('ERR_HOOK_VERDICT', 'a status must be a whole number from 200 to 599');
   }

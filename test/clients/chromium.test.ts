@@ -33,22 +33,10 @@ const pages = {
   '/cut-in-chunks': cutShortInChunks,
 };
 
-/** The browser, under any of its names. */
-function browserProgram(): string {
-  for (const name of ['chromium', 'chromium-browser', 'google-chrome']) {
-    try {
-      return program(name);
-    } catch {
-      continue;
-    }
-  }
-  return program('chromium');
-}
-
 /** A page of a browser that goes through the proxy, and trusts its CA by the hash of the public key `spki`. */
 async function openPage(t: TestContext, scene: Scene, spki = scene.proxy.ca.publicKeySha256): Promise<Page> {
   const browser = await chromium.launch({
-    executablePath: browserProgram(),
+    executablePath: program('chromium', 'chromium-browser', 'google-chrome'),
     headless: true,
     // Without `<-loopback>` it goes to names of this machine directly.
     proxy: { server: scene.proxy.url, bypass: '<-loopback>' },
@@ -90,10 +78,15 @@ describe('Chromium', () => {
       const response = await page.goto(`${url}/`, { waitUntil: 'load' });
       assert.equal(response?.status(), 200);
       assert.equal(await page.title(), 'Shop');
-      assert.equal(await page.evaluate('getComputedStyle(document.querySelector("h1")).color'), 'rgb(1, 2, 3)');
+      assert.equal(
+        await page.evaluate('getComputedStyle(document.querySelector("h1")).color'),
+        'rgb(1, 2, 3)',
+      );
       assert.equal(await page.evaluate('globalThis.answer'), 42);
       assert.deepEqual(
-        await page.evaluate('(({ naturalWidth, naturalHeight }) => [naturalWidth, naturalHeight])(document.images[0])'),
+        await page.evaluate(
+          '(({ naturalWidth, naturalHeight }) => [naturalWidth, naturalHeight])(document.images[0])',
+        ),
         [3, 2],
       );
       const post = `fetch('/post', { method: 'POST', body: JSON.stringify({ hello: 'wörld' }) }).then((r) => r.json())`;
@@ -106,7 +99,9 @@ describe('Chromium', () => {
       const ended = () => scene.exchanges.filter((end) => end.url.startsWith(url));
       await eventually('the proxy has seen all of them end', () => ended().length >= expected.length);
       assert.deepEqual(
-        ended().map(({ url: seen }) => seen).toSorted(),
+        ended()
+          .map(({ url: seen }) => seen)
+          .toSorted(),
         expected.map((path) => url + path),
       );
       for (const { status, answeredBy, error, client } of ended()) {

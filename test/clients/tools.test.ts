@@ -45,7 +45,8 @@ async function exec(t: TestContext, pki: Pki, command: readonly string[]) {
 /** A Python that a version manager starts asks the environment which one. */
 function pyenv(): Readonly<Record<string, string>> {
   const names = ['PYENV_ROOT', 'PYENV_VERSION'];
-  return Object.fromEntries(names.flatMap((name) => (process.env[name] ? [[name, process.env[name]]] : [])));
+  const found = names.map((name) => [name, process.env[name]] as const);
+  return Object.fromEntries(found.flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])));
 }
 
 describe('wget', () => {
@@ -54,7 +55,14 @@ describe('wget', () => {
     args: readonly string[],
     ca: string = proxy.caFile,
   ): Promise<Outcome> {
-    const through = ['-e', 'use_proxy=yes', '-e', `https_proxy=${proxy.url}`, '-e', `http_proxy=${proxy.url}`];
+    const through = [
+      '-e',
+      'use_proxy=yes',
+      '-e',
+      `https_proxy=${proxy.url}`,
+      '-e',
+      `http_proxy=${proxy.url}`,
+    ];
     const flags = ['--no-config', '--no-verbose', '--tries=1', '--output-document=-'];
     return run(program('wget'), [...flags, ...through, `--ca-certificate=${ca}`, ...args], { env });
   }
@@ -188,12 +196,16 @@ describe('git over HTTPS', () => {
   /** No settings but these, whoever runs the tests; never a question. */
   const settings = {
     GIT_CONFIG_NOSYSTEM: '1',
+    GIT_CONFIG_GLOBAL: '/dev/null',
     GIT_TERMINAL_PROMPT: '0',
     GIT_AUTHOR_NAME: 'A',
     GIT_AUTHOR_EMAIL: 'a@example.com',
     GIT_COMMITTER_NAME: 'A',
     GIT_COMMITTER_EMAIL: 'a@example.com',
   };
+
+  /** Variables that outweigh the configuration, or name another repository (a hook that runs tests has them). */
+  const withoutVariables = ['GIT_SSL_CAINFO', 'GIT_SSL_CAPATH', 'GIT_DIR', 'GIT_WORK_TREE', 'GIT_INDEX_FILE'];
 
   interface Repository {
     readonly bare: string;
@@ -202,7 +214,8 @@ describe('git over HTTPS', () => {
   }
 
   async function git(home: string, ...args: readonly string[]): Promise<Outcome> {
-    return run(program('git'), args, { env: { ...settings, HOME: home } });
+    const unset = withoutVariables.flatMap((name) => ['-u', name]);
+    return run('env', [...unset, program('git'), ...args], { env: { ...settings, HOME: home } });
   }
 
   async function done(outcome: Promise<Outcome>): Promise<string> {
@@ -273,6 +286,7 @@ describe('git over HTTPS', () => {
     const { status, stderr } = await git(home, ...config, 'clone', `${url}/repo.git`, clone);
     assert.equal(status, 128);
     assert.match(stderr, /certificate/);
+    assert.doesNotMatch(stderr, /error setting certificate/);
     assert.equal(origin.seen.length, 0);
   });
 
@@ -309,7 +323,7 @@ describe('openssl s_client -proxy', () => {
       const { status, stdout, stderr } = await client(setting, [version]);
       assert.equal(status, 0, stderr);
       assert.match(stdout, /^ *Verify return code: 0 \(ok\)$/m);
-      assert.match(stdout, /^issuer=CN = sallyport CA/m);
+      assert.match(stdout, /^issuer=.*CN ?= ?sallyport CA/m);
       assert.match(stdout, /^HTTP\/1\.1 200 OK\r\n/m);
       assert.equal(setting.origin.seen[0]?.url, '/s_client');
       const [line] = await exchangeLines(setting.proxy, 1);
@@ -320,8 +334,8 @@ describe('openssl s_client -proxy', () => {
   test('fails when it is not told of the CA', async (t) => {
     const setting = await open(t);
     const { status, stdout, stderr } = await client(setting, [], setting.proxy.pki.caFile);
-    assert.notEqual(status, 0);
-    assert.match(stdout + stderr, /verify error:num=20:/);
+    assert.equal(status, 1, 'the handshake was given up');
+    assert.match(stdout + stderr, /verify error:num=(?:19|20):/);
     assert.equal(setting.origin.seen.length, 0);
   });
 });

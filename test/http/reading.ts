@@ -74,11 +74,12 @@ function switches(head: H1RequestHead | H1ResponseHead, method: string): boolean
 
 function switchesStart(side: Side, start: string, method: string): boolean {
   if (side === 'request') return start.startsWith('CONNECT ');
-  return / 101 /.test(start) || (method === 'CONNECT' && /^HTTP\/1.[01] 2/.test(start));
+  const status = frameStart(side, start);
+  return status === '101' || (method === 'CONNECT' && status.startsWith('2'));
 }
 
 function isInterim(side: Side, start: string): boolean {
-  return side === 'response' && /^HTTP\/1.[01] 1/.test(start);
+  return side === 'response' && frameStart(side, start).startsWith('1');
 }
 
 function frameStart(side: Side, start: string): string {

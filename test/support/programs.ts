@@ -28,12 +28,15 @@ export interface RunOptions {
   readonly timeout?: number;
 }
 
-/** Variables of the environment that would lead a client past the proxy, or through another one. */
-const proxyVariables = /^(?:https?|all|no|ftp)_proxy$/i;
+/**
+ * Variables of the environment that would lead a client past the proxy, or through another one, or make a test
+ * runner take itself for a part of this one.
+ */
+const notInherited = /^(?:(?:https?|all|no|ftp)_proxy|node_test_context)$/i;
 
-/** This process's environment without proxies, and with `extra`. */
+/** The environment that somebody at a terminal would have, with `extra`. */
 export function environment(extra: Readonly<Record<string, string>> = {}): NodeJS.ProcessEnv {
-  const kept = Object.entries(process.env).filter(([name]) => !proxyVariables.test(name));
+  const kept = Object.entries(process.env).filter(([name]) => !notInherited.test(name));
   return { ...Object.fromEntries(kept), ...extra };
 }
 

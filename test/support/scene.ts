@@ -1,6 +1,6 @@
 /** A proxy in this process with origins and clients around it; when the test ends, nothing may be left open. */
 import assert from 'node:assert/strict';
-import type { LookupFunction } from 'node:net';
+import type { LookupFunction, TcpNetConnectOpts } from 'node:net';
 import type { TestContext } from 'node:test';
 import type tls from 'node:tls';
 import type { ExchangeEnd, TunnelClose, TunnelOpen } from '../../src/base/events.js';
@@ -78,13 +78,13 @@ export class Scene {
   }
 
   /** A client connection to the proxy. */
-  async client(): Promise<Wire> {
-    return this.#owned(await Wire.connect(this.proxy.port));
+  async client(options: Partial<TcpNetConnectOpts> = {}): Promise<Wire> {
+    return this.#owned(await Wire.connect(this.proxy.port, options));
   }
 
   /** A client that has opened a tunnel to `target` (`host:port`). */
-  async tunnel(target: string): Promise<Wire> {
-    const client = await this.client();
+  async tunnel(target: string, options: Partial<TcpNetConnectOpts> = {}): Promise<Wire> {
+    const client = await this.client(options);
     client.send(`CONNECT ${target} HTTP/1.1\r\nHost: ${target}\r\n\r\n`);
     const head = await client.head();
     assert.match(head, /^HTTP\/1\.1 200 /);

@@ -1,4 +1,4 @@
-/** git over HTTPS through the proxy: clone and push, both protocols. */
+/** git over HTTPS through the proxy, with the protocol of today: clone, and push in chunks. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
@@ -129,26 +129,5 @@ describe('git', () => {
     ]);
     assert.equal(here, there);
     assert.ok(scene.exchanges.some((exchange) => exchange.requestBytes > 2_000_000));
-  });
-
-  test('clones over the dumb protocol, from a server of files', async (t) => {
-    const scene = await Scene.open(t);
-    const repository = await Repository.make(t, scene);
-    const origin = await httpOrigin(
-      t,
-      (request, response) => {
-        readFile(join(repository.directory, new URL(request.url ?? '', 'https://x').pathname)).then(
-          (bytes) => response.end(bytes),
-          () => response.writeHead(404).end(),
-        );
-      },
-      await scene.pki.anyHost(),
-    );
-    await repository.git(
-      repository.directory,
-      ...['clone', '--quiet', `https://git.test:${origin.port}/project.git`, 'copy'],
-    );
-    assert.equal((await readFile(join(repository.directory, 'copy', 'first'))).length, 200_000);
-    assert.ok(scene.exchanges.some(({ status }) => status === 404));
   });
 });

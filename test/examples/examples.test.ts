@@ -1,0 +1,118 @@
+/** Every example does what its README says. */
+import assert from 'node:assert/strict';
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, test, type TestContext } from 'node:test';
+import { fetch, ProxyAgent } from 'undici';
+import { Example } from '../support/example.js';
+import { httpOrigin } from '../support/origins.js';
+import { run } from '../support/programs.js';
+import { later, temporaryDirectory } from '../support/stage.js';
+
+/** The proxy and the CA file in the `curl` line that an example printed. */
+async function proxyOf(t: TestContext, example: Example): Promise<ProxyAgent> {
+  const [, uri = '', caFile = ''] = await example.printed(/^curl --proxy (\S+) --cacert '([^']+)' /m);
+  const agent = new ProxyAgent({ uri, requestTls: { ca: await readFile(caFile, 'utf8') } });
+  later(t, () => agent.destroy());
+  return agent;
+}
+
+describe('examples/', () => {
+  const tested = new Set(['mock-an-api', 'rewrite-headers', 'record-log', 'test-with-proxy']);
+
+  test('all of them are run here', async () => {
+    const entries = await readdir(join(process.cwd(), 'examples'), { withFileTypes: true });
+    const folders = entries.filter((entry) => entry.isDirectory()).map(({ name }) => name);
+    assert.deepEqual(new Set(folders), tested);
+  });
+
+  test('mock-an-api answers for an origin that does not exist', async (t) => {
+    const example = await Example.start(t, 'mock-an-api/mock.mjs');
+    const dispatcher = await proxyOf(t, example);
+    const ask = async (path: string, init: { readonly method?: string; readonly body?: string } = {}) => {
+      const response = await fetch(`https://api.example.com${path}`, { ...init, dispatcher });
+      return { status: response.status, value: await response.json() };
+    };
+    assert.deepEqual(await ask('/users/1'), { status: 200, value: { id: 1, name: 'Ada' } });
+    assert.equal((await ask('/users/7')).status, 404);
+    const put = await ask('/users/7', { method: 'PUT', body: '{"name":"Edsger"}' });
+    assert.deepEqual(put, { status: 200, value: { id: 7, name: 'Edsger' } });
+    assert.deepEqual(await ask('/users/7'), put);
+    await dispatcher.close();
+    assert.equal(await example.interrupt(), 0, example.output);
+  });
+
+  test('rewrite-headers changes fields and leaves bodies alone', async (t) => {
+    const ids: unknown[] = [];
+    const { port } = await httpOrigin(t, (request, response) => {
+      ids.push(request.headers['x-request-id']);
+      response.setHeader('X-Frame-Options', 'DENY');
+      response.setHeader('Content-Security-Policy', "default-src 'none'");
+      response.setHeader('Set-Cookie', ['a=1; Secure; HttpOnly', 'b=2; HttpOnly; secure', 'c=3']);
+      response.end('body');
+    });
+    const example = await Example.start(t, 'rewrite-headers/rewrite.mjs');
+    const dispatcher = await proxyOf(t, example);
+    for (let count = 0; count < 2; count += 1) {
+      const response = await fetch(`http://127.0.0.1:${port}/`, { dispatcher });
+      assert.equal(await response.text(), 'body');
+      assert.equal(response.headers.get('x-frame-options'), null);
+      assert.equal(response.headers.get('content-security-policy'), null);
+      assert.deepEqual(response.headers.getSetCookie(), ['a=1; HttpOnly', 'b=2; HttpOnly', 'c=3']);
+    }
+    assert.equal(new Set(ids).size, 2);
+    assert.match(String(ids[0]), /^sallyport-/);
+    await dispatcher.close();
+    assert.equal(await example.interrupt(), 0, example.output);
+  });
+
+  test('record-log writes a line for every exchange, and a summary', async (t) => {
+    const { port } = await httpOrigin(t, (_request, response) => response.end('body'));
+    const file = join(await temporaryDirectory(t), 'run.jsonl');
+    const example = await Example.start(t, 'record-log/record.mjs', file);
+    const [, uri = ''] = await example.printed(/^recording (\S+) to /m);
+    const dispatcher = new ProxyAgent(uri);
+    later(t, () => dispatcher.destroy());
+    for (const path of ['/a', '/b']) {
+      await (await fetch(`http://127.0.0.1:${port}${path}`, { dispatcher })).text();
+    }
+    await dispatcher.close();
+    assert.equal(await example.interrupt(), 0, example.output);
+
+    const lines = (await readFile(file, 'utf8')).trimEnd().split('\n');
+    const records = lines.map((line) => JSON.parse(line) as Record<string, unknown>);
+    assert.deepEqual(
+      records.map(({ method, url, status, responseBytes, reused }) => [
+        method,
+        url,
+        status,
+        responseBytes,
+        reused,
+      ]),
+      [
+        ['GET', `http://127.0.0.1:${port}/a`, 200, 4, false],
+        ['GET', `http://127.0.0.1:${port}/b`, 200, 4, true],
+      ],
+    );
+    assert.match(example.output, new RegExp(`127\\.0\\.0\\.1:${port} *│ 2 +│ 0 +│ 8 `));
+  });
+
+  test('record-log says how it is used', async (t) => {
+    const example = await Example.start(t, 'record-log/record.mjs');
+    await example.printed(/^usage: record\.mjs FILE$/m);
+  });
+
+  test('test-with-proxy passes', async () => {
+    const { status, stdout } = await run(
+      process.execPath,
+      ['--test', '--test-reporter=tap', 'examples/test-with-proxy/'],
+      {
+        // Under node:test a runner would take it for one of its own files.
+        env: { NODE_TEST_CONTEXT: '' },
+      },
+    );
+    assert.equal(status, 0, stdout);
+    assert.match(stdout, /^# pass [1-9]/m);
+    assert.match(stdout, /^# fail 0$/m);
+  });
+});
