@@ -24,7 +24,7 @@ export interface Identity {
   readonly host: string;
   /** The leaf alone. */
   readonly certificatePem: string;
-  /** What a server sends: the leaf, and the CA's chain where the CA is not a root. */
+  /** What a server sends: the leaf, and the CA's chain. */
   readonly chainPem: string;
   /** PKCS #8. */
   readonly privateKeyPem: string;

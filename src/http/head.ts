@@ -325,7 +325,11 @@ function noteField(
     }
     case 'authorization':
     case 'www-authenticate':
-      if (/^(?:ntlm|negotiate)\b/i.test(text.slice(valueStart, valueStart + 12))) {
+      if (
+        /(?:^|,)\s*(?:ntlm|negotiate)(?:[\s,]|$)/i.test(
+          text.slice(valueStart, Math.min(lineEnd, valueStart + 1024)),
+        )
+      ) {
         section.connectionAuthentication = true;
       }
       break;

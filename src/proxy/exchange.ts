@@ -441,12 +441,13 @@ export class ExchangeRun implements Exchange, StreamOwner, ResponseReceiver {
     const rewritten = make(body?.length);
     if (rewritten.framing === 'none') {
       // By its status or method it has no body, whatever the origin sends.
-      if (this.#bodyComes && !body) this.#upstream?.cancel();
+      if (!body) this.#endWithoutBody();
       this.#respondWith(rewritten, nothing);
     } else if (body) {
       this.#respondWith(rewritten, body);
     } else if (!this.#bodyComes) {
       // The origin's status had no body (304), the new one may have: none is on its way.
+      this.#endWithoutBody();
       this.#respondWith(make(0), nothing);
     } else {
       this.#respond(rewritten);
@@ -459,13 +460,16 @@ export class ExchangeRun implements Exchange, StreamOwner, ResponseReceiver {
     if (head?.framing === 'length' && head.section.contentLength <= smallBody) {
       this.progress();
       this.#responseBody?.pipe(new DiscardedBody(respond));
-    } else if (head?.framing === 'none') {
-      this.#responseBody?.pipe(new DiscardedBody());
-      respond();
     } else {
-      this.#upstream?.cancel();
+      this.#endWithoutBody();
       respond();
     }
+  }
+
+  /** The client gets no body of the origin's. A response that has none is over, and its connection used again. */
+  #endWithoutBody(): void {
+    if (this.#bodyComes) this.#upstream?.cancel();
+    else this.#responseBody?.pipe(new DiscardedBody());
   }
 
   /** Sends the origin's response on, its body as it comes. */

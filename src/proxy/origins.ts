@@ -1,5 +1,5 @@
 /** Connections to origins: dialed, verified, and made ready for exchanges. */
-import type { Socket } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import type { Context } from '../base/context.js';
 import { SallyportError } from '../base/errors.js';
@@ -8,7 +8,7 @@ import { hostPort, type Origin } from '../base/message.js';
 import { SocketReader } from '../base/socket-reader.js';
 import { isOwnSocket } from '../connect/loop.js';
 import { openUpstreamTls } from '../tls/upstream.js';
-import { dialTcp } from '../upstream/dial.js';
+import { type DialOptions, dialTcp } from '../upstream/dial.js';
 import { OriginConnection } from './origin-connection.js';
 import type { Services } from './services.js';
 
@@ -20,12 +20,15 @@ export async function openOrigin(
   context: Context,
 ): Promise<OriginConnection> {
   if (origin.scheme === 'http') {
-    return new OriginConnection(
-      services.limits,
-      services.slabs,
-      await openTcp(services, origin, context),
-      undefined,
-    );
+    const readers = new Map<Socket, SocketReader>();
+    const socket = await openTcp(services, origin, context, (options) => {
+      const reader = new SocketReader(services.readBuffer);
+      const attempt = connect({ ...options, onread: reader.onread });
+      reader.attach(attempt);
+      readers.set(attempt, reader);
+      return attempt;
+    });
+    return new OriginConnection(services.limits, services.slabs, socket, undefined, readers.get(socket));
   }
   const reader = new SocketReader(services.readBuffer);
   const socket = await openTls(services, origin, serverName, ['http/1.1'], context, reader);
@@ -43,10 +46,17 @@ export async function openTcp(
   services: Services,
   { host, port }: Pick<Origin, 'host' | 'port'>,
   context: Context,
+  connectWith?: DialOptions['connect'],
 ): Promise<Socket> {
   context.setTimeout(services.timeouts.connect, 'ERR_CONNECT_TIMEOUT');
   const { lookup } = services;
-  const socket = await dialTcp({ host, port, context, ...(lookup && { lookup }) });
+  const socket = await dialTcp({
+    host,
+    port,
+    context,
+    ...(lookup && { lookup }),
+    ...(connectWith && { connect: connectWith }),
+  });
   const loop = loopError(services, socket);
   if (!loop) return socket;
   socket.destroy();

@@ -1,6 +1,6 @@
 /** A TCP connection to an origin: name resolution, the race of its addresses, and errors in our words. */
 import { ADDRCONFIG, lookup as systemLookup } from 'node:dns';
-import { type LookupFunction, type Socket, connect, isIP } from 'node:net';
+import { type LookupFunction, type Socket, type TcpNetConnectOpts, connect, isIP } from 'node:net';
 import type { Milliseconds } from '../base/bytes.js';
 import type { Context } from '../base/context.js';
 import { SallyportError, toSallyportError } from '../base/errors.js';
@@ -16,6 +16,8 @@ export interface DialOptions {
   readonly context: Context;
   /** In place of the system's resolver; asked with `all: true`, may answer with one address or a list. */
   readonly lookup?: LookupFunction;
+  /** In place of `net.connect`, once for each address that is tried. */
+  readonly connect?: (options: TcpNetConnectOpts) => Socket;
   /** How long an address may take before the next one is tried beside it. Default 250 ms (RFC 8305 §5). */
   readonly attemptDelay?: Milliseconds;
 }
@@ -31,11 +33,16 @@ const keepAliveDelay: Milliseconds = 30_000;
  * the context closes first, with the code that it closed with. The detail lists every address that failed.
  */
 export async function dialTcp(options: DialOptions): Promise<Socket> {
-  const { host, port, context, attemptDelay } = options;
+  const { host, port, context, attemptDelay, connect: open = connect } = options;
   const doing = `connecting to ${hostPort(host, port)}`;
   try {
     const addresses = isIP(host) === 0 ? await resolve(host, options.lookup, context) : [host];
-    return await raceAddresses(addresses, (address) => attempt(address, port), context, attemptDelay);
+    return await raceAddresses(
+      addresses,
+      (address) => open(optionsFor(address, port)),
+      context,
+      attemptDelay,
+    );
   } catch (error) {
     const { err } = context;
     if (err) throw new SallyportError(err.code, `${doing}: ${err.detail}`, { cause: err });
@@ -43,15 +50,15 @@ export async function dialTcp(options: DialOptions): Promise<Socket> {
   }
 }
 
-function attempt(address: string, port: number): Socket {
-  return connect({
+function optionsFor(address: string, port: number): TcpNetConnectOpts {
+  return {
     host: address,
     port,
     allowHalfOpen: true,
     noDelay: true,
     keepAlive: true,
     keepAliveInitialDelay: keepAliveDelay,
-  });
+  };
 }
 
 /**

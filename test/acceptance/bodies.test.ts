@@ -1,7 +1,6 @@
 /** Bodies on their way through the proxy: how they are framed, when they leave, how they end. */
 import assert from 'node:assert/strict';
 import { describe, test, type TestContext } from 'node:test';
-import type { ProxyOptions } from '../../src/index.js';
 import type { RawOrigin } from '../support/origins.js';
 import { codeIn, Scene } from '../support/scene.js';
 import type { Wire } from '../support/wire.js';
@@ -13,12 +12,18 @@ interface Asked {
   readonly server: Wire;
 }
 
-/** A GET that has arrived at its origin. */
+interface Wanted {
+  readonly version?: string;
+  readonly lines?: string;
+  readonly method?: string;
+}
+
+/** A request that has arrived at its origin. */
 async function asked(
   t: TestContext,
-  { version = '1.1', lines = '', method = 'GET', options = {} as ProxyOptions } = {},
+  { version = '1.1', lines = '', method = 'GET' }: Wanted = {},
 ): Promise<Asked> {
-  const scene = await Scene.open(t, { via: false, ...options });
+  const scene = await Scene.open(t, { via: false });
   const origin = await scene.tcpOrigin();
   const client = await scene.client();
   client.send(`${method} http://${origin.at}/ HTTP/${version}\r\nHost: ${origin.at}\r\n${lines}\r\n`);

@@ -5,7 +5,6 @@ import { once } from 'node:events';
 import http, { type IncomingMessage } from 'node:http';
 import { pipeline } from 'node:stream/promises';
 import { describe, test } from 'node:test';
-import tls from 'node:tls';
 import { httpOrigin } from '../support/origins.js';
 import { within } from '../support/patience.js';
 import { Scene } from '../support/scene.js';
@@ -27,7 +26,7 @@ async function ask(
     return http.request({ ...options, host: '127.0.0.1', port: scene.proxy.port, path: url, agent: false });
   }
   const client = await scene.secureClient('shop.test', port);
-  const socket: tls.TLSSocket = client.tls;
+  const socket = client.tls;
   client.handOver(() => undefined);
   socket.removeAllListeners('data');
   return http.request({

@@ -434,5 +434,6 @@ describe('what else is noted of a head', () => {
     assert.equal(sectionOf('Authorization: NTLM TlRM').connectionAuthentication, true);
     assert.equal(sectionOf('Authorization: negotiate YII').connectionAuthentication, true);
     assert.equal(sectionOf('Authorization: Bearer NTLM').connectionAuthentication, false);
+    assert.equal(sectionOf('WWW-Authenticate: Basic realm="a", Negotiate').connectionAuthentication, true);
   });
 });

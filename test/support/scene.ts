@@ -13,7 +13,7 @@ import { later, temporaryDirectory } from './stage.js';
 import { Wire } from './wire.js';
 
 /** Every name is this machine; names under `.invalid` do not exist (RFC 6761 §6.4). */
-export const lookupHere: LookupFunction = (host, options, callback) => {
+const lookupHere: LookupFunction = (host, options, callback) => {
   if (host.endsWith('.invalid')) {
     const error = Object.assign(new Error(`getaddrinfo ENOTFOUND ${host}`), {
       code: 'ENOTFOUND',
