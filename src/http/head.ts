@@ -505,11 +505,11 @@ function firstLine(text: string): string {
 }
 
 function badLine(text: string, lineStart: number, at: number, side: Side): SallyportError {
-  // The name alone: a value may be a secret.
-  const line = shown(/^[^:]*/.exec(firstLine(text.slice(lineStart)))?.[0] ?? '');
+  // The name alone: a value may be a secret, and a line that continues another is all value.
   const first = text.charCodeAt(lineStart);
   if (isBlank(first))
-    return syntax(side, `the line ${line} continues the one before (obs-fold, RFC 9112 §5.2)`);
+    return syntax(side, 'a field line continues the one before it (obs-fold, RFC 9112 §5.2)');
+  const line = shown(/^[^:]*/.exec(firstLine(text.slice(lineStart)))?.[0] ?? '');
   if (isBlank(text.charCodeAt(at)))
     return syntax(side, `there is a space before the colon in ${line} (RFC 9112 §5.1)`);
   return syntax(side, `the line ${line} is not a field (RFC 9112 §5)`);

@@ -197,7 +197,14 @@ export class Proxy implements AsyncDisposable {
 function makeTrust({ upstreamCa, verifyUpstream = true }: ProxyOptions): TrustContext {
   if (upstreamCa === undefined) return new TrustContext({ verify: verifyUpstream });
   const ca = parseCertificates(upstreamCa, 'upstreamCa');
-  return new TrustContext({ verify: verifyUpstream, ca });
+  const trust = new TrustContext({ verify: verifyUpstream, ca });
+  try {
+    // Made now, not at the cost of the first request: the roots take tens of milliseconds to parse.
+    void trust.secureContext;
+  } catch (error) {
+    throw new SallyportError('ERR_UPSTREAM_CA', toSallyportError(error).detail, { cause: error });
+  }
+  return trust;
 }
 
 async function giveBack(services: Services): Promise<void> {

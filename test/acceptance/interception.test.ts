@@ -278,8 +278,8 @@ describe('What is neither TLS nor HTTP is relayed as it is', () => {
     });
   }
 
-  test('to the last byte, though the origin closed its side first and takes its time', async (t) => {
-    const scene = await Scene.open(t);
+  test('to the last byte, though the origin takes its time and the client is gone', async (t) => {
+    const scene = await Scene.open(t, { limits: { buffered: 64 * 1024 * 1024 } });
     const origin = await scene.tcpOrigin();
     const client = await scene.tunnel(`db.test:${origin.port}`, { allowHalfOpen: true });
     client.send('\0');
@@ -288,11 +288,11 @@ describe('What is neither TLS nor HTTP is relayed as it is', () => {
     server.end();
     assert.equal(await client.rest(), '');
     server.socket.pause();
-    const last = 'x'.repeat(5_000_000);
+    const last = 'x'.repeat(20_000_000);
     client.send(last).end();
-    await eventually('the client is rid of it', () => client.socket.writableFinished);
+    await eventually('the client is gone', () => scene.proxy.ledger().connections.outstanding === 0);
     server.socket.resume();
-    assert.equal(await server.rest(), last);
+    assert.equal((await server.rest()).length, last.length);
   });
 
   test('where an end of one side in the middle reaches the other as what it was', async (t) => {
