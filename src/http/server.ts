@@ -24,7 +24,7 @@ export interface ServerConnectionOptions {
   readonly timeouts: Timeouts;
   /** Whether the end of the client's bytes may be a half-close (TCP) or means that it left (TLS). */
   readonly halfClose: boolean;
-  /** Ends the TCP connection with a reset. */
+  /** Ends the TCP connection with a reset, in a turn of its own; the socket closes with it. */
   readonly reset: () => void;
   readonly handler: ServerHandler;
 }
@@ -220,8 +220,13 @@ export class ServerConnection implements StreamConnection {
     if (this.#current !== stream || this.#done) return;
     // To a body that lasts until the close, a close is its end: only a reset says that it is not. Over TLS the
     // missing close_notify says so too (RFC 9112 §9.8), but curl and others look over it.
-    if (lastsUntilClose) this.#options.reset();
-    this.destroy();
+    if (!lastsUntilClose) {
+      this.destroy();
+      return;
+    }
+    this.#detach();
+    this.socket.on('error', ignoreAfterDestroy);
+    this.#options.reset();
   }
 
   /**
@@ -253,7 +258,7 @@ export class ServerConnection implements StreamConnection {
   /** What has not left must not look as if it had: a reset says so where a FIN would be a clean end. */
   #cut(): void {
     if (this.outbox.backlog > 0) this.#options.reset();
-    this.socket.destroy();
+    else this.socket.destroy();
   }
 
   #begin(head: H1RequestHead): void {

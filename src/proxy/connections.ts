@@ -41,9 +41,20 @@ export class OpenConnection {
     this.#socket.destroy();
   }
 
-  /** Closes it so that the client cannot take it for an end in order. */
+  /**
+   * Closes it so that the client cannot take it for an end in order. Not within the callback of a TLS socket that
+   * is on top: Node 20 does not survive that. The TLS socket closes with this one.
+   */
   reset(): void {
-    this.#socket.resetAndDestroy();
+    setImmediate(() => {
+      this.#socket.resetAndDestroy();
+    });
+  }
+
+  /** The context closed: what has not left must not look as if it had. */
+  cut(): void {
+    if (this.#server && this.#server.outbox.backlog > 0) this.#socket.resetAndDestroy();
+    else this.#socket.destroy();
   }
 
   /** Nobody but the log can be told. */
@@ -94,7 +105,7 @@ export class ClientConnections {
     const { connection: number, address, port } = client;
     if (events.has('connection.open')) events.emit('connection.open', { connection: number, address, port });
     context.onClose(() => {
-      socket.destroy();
+      connection.cut();
     });
     socket.once('close', () => {
       this.#open.delete(connection);

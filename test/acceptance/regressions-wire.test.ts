@@ -104,14 +104,7 @@ describe('An origin', () => {
     client.send(`GET http://${origin.at}/ HTTP/1.1\r\nHost: x\r\n\r\n`);
     const server = await origin.next();
     await server.head();
-    const going = setInterval(() => {
-      if (server.socket.writableLength < 1_000_000) {
-        server.send('HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n'.repeat(100));
-      }
-    }, 1);
-    later(t, () => {
-      clearInterval(going);
-    });
+    server.send('HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n'.repeat(2000));
     const before = await client.until('HTTP/1.1 502 ');
     assert.ok(before.split('HTTP/1.1 103 ').length < 1000);
     assert.equal(codeIn(`HTTP/1.1 502 ${await client.head()}`), 'ERR_RESPONSE_HEAD_TOO_LARGE');
