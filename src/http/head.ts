@@ -509,10 +509,10 @@ function badLine(text: string, lineStart: number, at: number, side: Side): Sally
   const first = text.charCodeAt(lineStart);
   if (isBlank(first))
     return syntax(side, 'a field line continues the one before it (obs-fold, RFC 9112 §5.2)');
-  const line = shown(/^[^:]*/.exec(firstLine(text.slice(lineStart)))?.[0] ?? '');
+  const name = shown(text.slice(lineStart, at));
   if (isBlank(text.charCodeAt(at)))
-    return syntax(side, `there is a space before the colon in ${line} (RFC 9112 §5.1)`);
-  return syntax(side, `the line ${line} is not a field (RFC 9112 §5)`);
+    return syntax(side, `there is a space after the name ${name}, before any colon (RFC 9112 §5.1)`);
+  return syntax(side, `the line that begins with ${name} is not a field (RFC 9112 §5)`);
 }
 
 function badValue(text: string, lineStart: number, nameEnd: number, at: number, side: Side): SallyportError {

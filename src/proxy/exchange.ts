@@ -435,7 +435,6 @@ export class ExchangeRun implements Exchange, StreamOwner, ResponseReceiver {
       return;
     }
     const { limits } = this.#services;
-    if (change?.status !== head.status) checkStatus(change?.status, 200);
     const make = (length: number | undefined): H1ResponseHead =>
       asVerdict(() => rewrittenResponse(head, change ?? {}, length, method, limits));
     const rewritten = make(body?.length);
@@ -551,7 +550,6 @@ export class ExchangeRun implements Exchange, StreamOwner, ResponseReceiver {
     const { method } = this.#stream.head;
     const body = Buffer.from(verdict.body ?? '');
     const { status, headers } = verdict;
-    checkStatus(status, 200);
     const wanted = { status, length: body.length, ...(headers && { headers }) };
     const head = asVerdict(() => ownResponse(wanted, method));
     this.#answeredBy = by;
@@ -561,7 +559,6 @@ export class ExchangeRun implements Exchange, StreamOwner, ResponseReceiver {
   }
 
   #refuse({ reason, status }: RefuseVerdict): void {
-    checkStatus(status, 400);
     this.#fail(new SallyportError('ERR_REFUSED', reason ?? this.url), status);
   }
 
@@ -685,10 +682,4 @@ function asVerdict<T>(make: () => T): T {
     if (error.code === 'ERR_LOOP') throw error;
     throw new SallyportError('ERR_HOOK_VERDICT', error.detail, { cause: thrown });
   }
-}
-
-/** RFC 9110 §15: a hook decides on final responses, and refuses with errors. */
-function checkStatus(status: number | undefined, lowest: 200 | 400): void {
-  if (status === undefined || (Number.isInteger(status) && status >= lowest && status <= 599)) return;
-  throw new SallyportError('ERR_HOOK_VERDICT', `the status ${status} is not one from ${lowest} to 599`);
 }

@@ -39,18 +39,18 @@ async function settled<V extends AnyVerdict>(given: Promise<V | undefined | void
 
 function checked<V extends AnyVerdict>(verdict: V | undefined | void): V | PassVerdict {
   if (verdict === undefined) return pass();
-  const { kind } = verdict ?? {};
-  const { status } = (verdict ?? {}) as { readonly status?: unknown };
-  if (status !== undefined && !isFinal(status)) {
-    throw new SallyportError('ERR_HOOK_VERDICT', 'a status must be a whole number from 200 to 599');
+  const { kind, status } = (verdict ?? {}) as { readonly kind?: unknown; readonly status?: unknown };
+  // Interim statuses are not a response (RFC 9110 §15.2), and a refusal is an error.
+  const lowest = kind === 'refuse' ? 400 : 200;
+  if (status !== undefined && !isStatus(status, lowest)) {
+    throw new SallyportError('ERR_HOOK_VERDICT', `a status must be a whole number from ${lowest} to 599`);
   }
   if (kind === 'pass' || kind === 'rewrite' || kind === 'answer' || kind === 'refuse') return verdict;
   throw new SallyportError('ERR_HOOK_VERDICT', 'the hook returned something that is no verdict');
 }
 
-/** Interim statuses are not a response (RFC 9110 §15.2). */
-function isFinal(status: unknown): boolean {
-  return typeof status === 'number' && Number.isInteger(status) && status >= 200 && status <= 599;
+function isStatus(status: unknown, lowest: number): boolean {
+  return typeof status === 'number' && Number.isInteger(status) && status >= lowest && status <= 599;
 }
 
 function hookError(error: unknown): SallyportError {

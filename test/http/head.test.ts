@@ -1,7 +1,7 @@
 /** Start lines and fields: what is kept, what is noted, what is refused (RFC 9110 §5, RFC 9112 §2–6). */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import type { FieldSection } from '../../src/http/head.js';
+import { type FieldSection, parseRequestHead } from '../../src/http/head.js';
 import { requests, responses } from './script.js';
 
 const CRLF = '\r\n';
@@ -436,4 +436,18 @@ describe('what else is noted of a head', () => {
     assert.equal(sectionOf('Authorization: Bearer NTLM').connectionAuthentication, false);
     assert.equal(sectionOf('WWW-Authenticate: Basic realm="a", Negotiate').connectionAuthentication, true);
   });
+});
+
+test('the error of a broken line has its name and never its value', () => {
+  for (const line of [
+    'Authorization : Bearer topsecret',
+    'Authorization Bearer topsecret',
+    'Cookie;a=topsecret',
+  ]) {
+    const text = `GET / HTTP/1.1\r\nHost: a\r\n${line}\r\n`;
+    assert.throws(
+      () => parseRequestHead(text, { uri: 100, fields: 10 }),
+      (error: Error) => /Authorization|Cookie/.test(error.message) && !error.message.includes('topsecret'),
+    );
+  }
 });
