@@ -1,5 +1,6 @@
 /** The public surface of `sallyport`. */
 export { createProxy, Proxy } from './proxy/proxy.js';
+export type { ProxyCounters } from './proxy/certificates.js';
 export type { ProxyOptions } from './proxy/options.js';
 export { answer, pass, refuse, rewrite } from './rules/verdicts.js';
 export { type ErrorCode, type ErrorEntry, errorTable, type Phase, SallyportError } from './base/errors.js';

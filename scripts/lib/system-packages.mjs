@@ -37,8 +37,10 @@ const needed = [
   { name: 'git', debian: 'git', found: command('git') },
   { name: 'openssl', debian: 'openssl', found: command('openssl') },
   { name: 'certtool', debian: 'gnutls-bin', brew: 'gnutls', found: command('certtool', 'gnutls-certtool') },
+  { name: 'go', debian: 'golang-go', brew: 'go', found: command('go') },
   { name: 'ps', debian: 'procps', found: command('ps') },
   { name: 'python3', debian: 'python3', found: command('python3') },
+  { name: 'redis-server', debian: 'redis-server', brew: 'redis', found: command('redis-server') },
   { name: 'h11', debian: 'python3-h11', found: pythonModule('h11') },
 ];
 

@@ -59,6 +59,11 @@ const table = {
     title: 'An option asks for something that this version does not do yet',
     hint: 'CHANGELOG.md says what each version can do.',
   },
+  ERR_OPTION_DEPENDENCY: {
+    phase: 'startup',
+    title: 'An option needs a package that is not installed',
+    hint: 'The message says which; install it beside sallyport with npm.',
+  },
   ERR_EXEC_NOT_FOUND: {
     phase: 'command',
     title: 'The command to run was not found or cannot be executed',
@@ -108,6 +113,31 @@ const table = {
     phase: 'command',
     title: 'The CA directory already holds a CA',
     hint: 'Choose another --ca-dir, or move ca.pem and ca-key.pem away first.',
+  },
+  ERR_CONTROL: {
+    phase: 'command',
+    title: 'The running proxy cannot be asked',
+    hint: 'Start it with the same --ca-dir, or name a store that is not in its memory with --store.',
+  },
+  ERR_CERTIFICATE_MISSING: {
+    phase: 'command',
+    title: 'The store has no certificate for the host',
+    hint: '`sallyport certs list` shows what it has; `sallyport certs warm HOST` makes one.',
+  },
+  ERR_STORE: {
+    phase: 'startup',
+    title: 'The certificate store cannot be opened',
+    hint: 'Give memory, file:DIR with a directory that you can write, or redis://HOST:PORT to --store.',
+  },
+  ERR_STORE_UNAVAILABLE: {
+    phase: 'client-handshake',
+    title: 'The certificate store cannot be reached',
+    hint: 'Certificates are made in this process until it can; check the directory or the server.',
+  },
+  ERR_STORE_ENTRY: {
+    phase: 'client-handshake',
+    title: 'An entry of the certificate store is broken',
+    hint: 'It was discarded and is made anew. If it happens often, find out who else writes there.',
   },
   ERR_UPSTREAM_CA: {
     phase: 'startup',
@@ -186,10 +216,20 @@ const table = {
     title: 'The TLS handshake with the client took too long',
     hint: 'timeouts.clientHandshake sets the limit.',
   },
+  ERR_CERTIFICATE_SYNTAX: {
+    phase: 'internal',
+    title: 'What should be a certificate is none',
+    hint: 'Interned bytes must be one X.509 certificate in DER; the message says how many bytes there were.',
+  },
   ERR_LEAF_CERTIFICATE: {
     phase: 'client-handshake',
     title: 'No certificate could be made for the host',
     hint: 'The host must be a DNS name of at most 253 characters, or an IP address.',
+  },
+  ERR_SIGNER: {
+    phase: 'client-handshake',
+    title: 'The signer that has the key of the CA gives no usable signature',
+    hint: 'The message says whether it is overloaded, silent, or signs with another key.',
   },
 
   // Request

@@ -21,6 +21,14 @@ export interface EventMap {
   'tls.upstream': { readonly host: string; readonly port: number; readonly tls: LegTls };
   /** A leaf certificate was made. */
   'certificate.made': { readonly host: string; readonly duration: Milliseconds };
+  /** A certificate store has something to tell: see `StoreReport`. */
+  'store.report': {
+    readonly kind: 'broken' | 'degraded' | 'restored' | 'renewal-failed';
+    /** The store, without any password. */
+    readonly store: string;
+    readonly host?: string;
+    readonly error?: SallyportError;
+  };
   'exchange.start': { readonly exchange: Exchange };
   'exchange.end': ExchangeEnd;
   'tunnel.open': TunnelOpen;
@@ -76,6 +84,7 @@ const names: readonly EventName[] = [
   'tls.client',
   'tls.upstream',
   'certificate.made',
+  'store.report',
   'exchange.start',
   'exchange.end',
   'tunnel.open',

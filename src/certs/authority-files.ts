@@ -95,7 +95,7 @@ async function finishPending(paths: AuthorityPaths): Promise<void> {
  * `mkdir -p`. Node's own never ends where a directory can be seen but nothing can be made in it and the system
  * says ENOENT, as in `/proc`.
  */
-async function makeDirectory(path: string): Promise<void> {
+export async function makeDirectory(path: string): Promise<void> {
   const make = (): Promise<unknown> => ignoring('EEXIST', () => mkdir(path, 0o700));
   try {
     await make();
@@ -192,7 +192,7 @@ async function readFile(
 }
 
 /** `undefined` when `work` fails with this code of the system. */
-async function ignoring<T>(code: string, work: () => Promise<T>): Promise<T | undefined> {
+export async function ignoring<T>(code: string, work: () => Promise<T>): Promise<T | undefined> {
   try {
     return await work();
   } catch (error) {
@@ -222,7 +222,7 @@ const reasons: Readonly<Record<string, string>> = {
   ENOENT: 'no such file or directory (ENOENT)',
 };
 
-function systemCode(error: unknown): string | undefined {
+export function systemCode(error: unknown): string | undefined {
   if (!(error instanceof Error) || !('code' in error) || typeof error.code !== 'string') return undefined;
   return error.code;
 }

@@ -1,13 +1,16 @@
 /** The certificate authority: the one certificate that clients trust, and the key that signs leaves. */
-import { type KeyObject, X509Certificate, createHash, createPrivateKey } from 'node:crypto';
+import { type KeyObject, type X509Certificate, createHash, createPrivateKey } from 'node:crypto';
 import { SallyportError } from '../base/errors.js';
 import { type AuthorityPaths, authorityPaths, installPair, readPair } from './authority-files.js';
 import { readCertificateFields } from './certificate-fields.js';
 import { DerError } from './der-reader.js';
+import { intern } from './intern.js';
 import type { Issuer } from './mint.js';
-import { pemBlocks } from './pem.js';
+import { pemBlocks, pemBytes } from './pem.js';
 import { type AuthorityPair, defaultAuthorityName, makeRoot } from './root.js';
-import { algorithmOf, localSigner } from './signer.js';
+import { makeSealer } from './sealing.js';
+import { type Signer, algorithmOf, localSigner, verifiedSigner } from './signer.js';
+import type { Sealer } from './store.js';
 import { keyIdentifier } from './x509.js';
 
 /** A CA that is ready to sign. Immutable. */
@@ -27,6 +30,8 @@ export interface Authority extends Issuer {
   readonly fingerprint256: string;
   /** SHA-256 of its SubjectPublicKeyInfo in base64, as Chromium and HPKP-style pins want it. */
   readonly publicKeySha256: string;
+  /** For the private keys of leaves that are kept outside this process. */
+  readonly sealer: Sealer;
   /** Whether this very call made it. */
   readonly created: boolean;
   readonly paths: AuthorityPaths;
@@ -124,20 +129,89 @@ async function install(paths: AuthorityPaths, pair: AuthorityPair): Promise<Auth
   return installed;
 }
 
+export interface AuthorityFromOptions {
+  /** The CA certificate first, then, if it is not a root, its chain. */
+  readonly certificatePem: string;
+  /** Where the key is. Each of its signatures is verified before it is used. */
+  readonly signer: Signer;
+  /** The directory whose `ca.pem` clients are given; nothing in it is read or written here. */
+  readonly dir: string;
+  /**
+   * At least 32 secret bytes, which all who share a store have: the keys of leaves are sealed with it. Without it,
+   * only stores that keep to this process can be used: `sealer` throws `ERR_STORE`.
+   */
+  readonly sealingSecret?: Uint8Array;
+  /** The time in epoch milliseconds; default `Date.now`. */
+  readonly now?: () => number;
+}
+
+/**
+ * A CA whose private key is not in this process. Throws `ERR_CA_BROKEN` for a certificate that `openAuthority`
+ * would refuse, or one whose key cannot sign as the signer says, and `ERR_OPTION_VALUE` for a short secret.
+ */
+export function authorityFrom(options: AuthorityFromOptions): Authority {
+  const { certificatePem, signer, dir, sealingSecret, now = Date.now } = options;
+  const where = 'the CA certificate';
+  if (sealingSecret && sealingSecret.length < 32) {
+    throw new SallyportError('ERR_OPTION_VALUE', `sealingSecret has ${sealingSecret.length} bytes, not 32`);
+  }
+  const certificates = parseCertificates(certificatePem, where);
+  const [{ ca, publicKey, fingerprint256 }] = certificates;
+  if (!ca) throw broken(where, 'is not a CA certificate');
+  const fitting = algorithmOf(publicKey);
+  if (!fitting.ok) throw broken(where, `has a key that cannot sign: ${fitting.reason}`);
+  if (fitting.algorithm !== signer.algorithm) {
+    throw broken(where, `has a key for ${fitting.algorithm}, and the signer has one for ${signer.algorithm}`);
+  }
+  const sealer = sealingSecret && makeSealer({ privateKey: sealingSecret, authority: fingerprint256 });
+  const authority = {
+    ...describe(certificates, where, now()),
+    signer: verifiedSigner(signer, publicKey),
+    created: false,
+    paths: authorityPaths(dir),
+  };
+  // Not enumerable, so that a copy of the rest does not run into the error.
+  return Object.defineProperty(authority, 'sealer', {
+    get: () => {
+      if (sealer) return sealer;
+      throw new SallyportError(
+        'ERR_STORE',
+        'a CA whose key is elsewhere needs a sealingSecret for this store',
+      );
+    },
+  }) as Authority;
+}
+
 /** Checks a pair and makes an authority of it; `paths` name its parts in errors. */
 function assemble(pair: AuthorityPair, paths: AuthorityPaths, now: number, created: boolean): Authority {
   const certificates = parseCertificates(pair.certificatePem, paths.certificate);
-  const [certificate] = certificates;
   const key = parseKey(pair.keyPem, paths.key);
   checkPair(certificates, key, paths);
-  const { subject, publicKey, publicKeyBits, subjectKeyIdentifier, notBefore, notAfter } = readFields(
-    certificate,
-    paths.certificate,
-  );
-  checkValidity(notBefore, notAfter, now, paths.certificate);
-  checkChain(certificates, paths.certificate);
+  const described = describe(certificates, paths.certificate, now);
   const usable = algorithmOf(key);
   if (!usable.ok) throw broken(paths.key, `cannot sign: ${usable.reason}`);
+  return {
+    ...described,
+    signer: localSigner(key, usable.algorithm),
+    sealer: makeSealer({ privateKey: key, authority: described.fingerprint256 }),
+    created,
+    paths,
+  };
+}
+
+/** What an authority is but for its key, once its certificates are found to be in order. */
+function describe(
+  certificates: Certificates,
+  where: string,
+  now: number,
+): Omit<Authority, 'signer' | 'sealer' | 'created' | 'paths'> {
+  const [certificate] = certificates;
+  const { subject, publicKey, publicKeyBits, subjectKeyIdentifier, notBefore, notAfter } = readFields(
+    certificate,
+    where,
+  );
+  checkValidity(notBefore, notAfter, now, where);
+  checkChain(certificates, where);
   return {
     certificate,
     pem: certificate.toString(),
@@ -152,9 +226,6 @@ function assemble(pair: AuthorityPair, paths: AuthorityPaths, now: number, creat
     subjectKeyIdentifier: subjectKeyIdentifier ?? keyIdentifier(publicKeyBits),
     notBefore,
     notAfter,
-    signer: localSigner(key, usable.algorithm),
-    created,
-    paths,
   };
 }
 
@@ -173,7 +244,7 @@ function parseCertificates(pem: string, where: string): Certificates {
   if (rest.length >= longestChain) throw broken(where, `holds ${rest.length + 1} certificates`);
   const parse = (text: string, index: number): X509Certificate => {
     try {
-      return new X509Certificate(text);
+      return intern(pemBytes(text)).certificate;
     } catch (error) {
       throw broken(where, `cannot be parsed (certificate ${index + 1})`, error);
     }

@@ -2,40 +2,27 @@
  * Who the proxy is for a host: a leaf certificate, its key, and the TLS context that serves them.
  *
  * Ownership: a connection that uses an identity holds it, and so keeps its context; a `TLSSocket` alone does
- * not. `Identities` keeps the identities that were used last. One that it drops, or replaces before the
- * certificate ends, lives on in its connections and goes with them.
+ * not. `Identities` keeps the identities that were used last. One that it drops lives on in its connections, is
+ * found again while they last, and goes with them; one that it replaced is not found again.
  */
-import { type SecureContext, type SecureContextOptions, createSecureContext } from 'node:tls';
-import type { Bytes } from '../base/bytes.js';
-import { SallyportError, toSallyportError } from '../base/errors.js';
+import type { SecureContextOptions } from 'node:tls';
+import type { Bytes, Milliseconds } from '../base/bytes.js';
+import { SallyportError } from '../base/errors.js';
 import type { Events } from '../base/events.js';
 import type { Authority } from './authority.js';
 import { isPromise } from './awaiting.js';
+import { contextBytes, identityBytes, WeakLru } from './contexts.js';
+import { type Identity, HostIdentity, type Workshop } from './host-identity.js';
 import type { KeyProfile } from './leaf-keys.js';
 import { MemoryStore } from './memory-store.js';
 import { Minter } from './mint.js';
 import { type CertificateName, certificateName } from './names.js';
+import { SharedContexts } from './shared-context.js';
+import { sharedContextWorks } from './shared-context-probe.js';
 import { SingleFlight } from './single-flight.js';
 import { type CertificateStore, type FetchOptions, type LeafMaterial, renewalTime } from './store.js';
-
-/** One host's certificate, key and context. Immutable, and shared by all connections to the host. */
-export interface Identity {
-  /** The host as `certificateName` spells it. */
-  readonly host: string;
-  /** The leaf alone. */
-  readonly certificatePem: string;
-  /** What a server sends: the leaf, and the CA's chain. */
-  readonly chainPem: string;
-  /** PKCS #8. */
-  readonly privateKeyPem: string;
-  /** Lower-case hexadecimal. */
-  readonly serial: string;
-  /** Epoch milliseconds. */
-  readonly notBefore: number;
-  readonly notAfter: number;
-  /** TLS 1.2 and newer, with the chain and the key. */
-  readonly secureContext: SecureContext;
-}
+import { TicketKeys } from './ticket-keys.js';
+import type { WildcardGroups } from './wildcards.js';
 
 export interface IdentitiesOptions {
   readonly authority: Authority;
@@ -45,10 +32,26 @@ export interface IdentitiesOptions {
   readonly store?: CertificateStore;
   /** Default `p256`. */
   readonly profile?: KeyProfile;
-  /** What the contexts may take, at 32 KiB each; default 32 MiB, which is 1,024 hosts. */
+  /**
+   * Which leaf serves a host, from `loadWildcardGroups`; default: each host its own. Hosts of one group share the
+   * leaf and nothing else: each has its own session id context, so that no session crosses from one to another.
+   */
+  readonly wildcards?: WildcardGroups;
+  /**
+   * What identities and their contexts may take: 6 KiB for a host, and 44 when it has a context of its own.
+   * Default 32 MiB, which is about 5,400 hosts, or 670 with contexts.
+   */
   readonly capacity?: Bytes;
-  /** Settings for every context, such as `ciphers` or `ecdhCurve`; `key` and `cert` are set here. */
-  readonly context?: Omit<SecureContextOptions, 'key' | 'cert' | 'pfx' | 'ca' | 'secureProtocol'>;
+  /** Settings for every context, such as `ciphers` or `ecdhCurve`; what is left out is set here. */
+  readonly context?: Omit<
+    SecureContextOptions,
+    'key' | 'cert' | 'pfx' | 'ca' | 'secureProtocol' | 'ticketKeys' | 'sessionIdContext'
+  >;
+  /**
+   * What session tickets are sealed with. Instances with the same keys and CA, such as those of several workers,
+   * resume each other's sessions. Default: keys of this instance, new ones every 12 hours.
+   */
+  readonly ticketKeys?: TicketKeys;
   /** Where `certificate.made` is told. */
   readonly events?: Events;
   /** The time in epoch milliseconds; default `Date.now`. */
@@ -58,36 +61,48 @@ export interface IdentitiesOptions {
 export interface IdentityCounters {
   /** Calls that were answered with an identity at hand. */
   readonly hits: number;
-  /** Identities, and so contexts, that were made. */
+  /** Identities that were made. */
   readonly made: number;
+  /** Those of them that took the place of one in the background, before its end. */
+  readonly renewed: number;
   /** Leaves that were minted here; the others came from the store. */
   readonly minted: number;
   /** Identities at hand. */
   readonly size: number;
 }
 
-interface Entry {
-  readonly identity: Identity;
-  /** Epoch milliseconds; from then on a new identity is made. */
-  readonly renewAt: number;
+export interface ContextCounters {
+  /** Contexts that were made for one host. */
+  readonly made: number;
+  /** How often a leaf was set in the context that all hosts share. */
+  readonly loads: number;
+  /** How often there was nothing to do. */
+  readonly hits: number;
+  /** Identities that were dropped and found again, as a connection still used them. */
+  readonly secondChances: number;
+  /** Identities that were dropped for want of room. */
+  readonly evicted: number;
+  /** Identities at hand, and what they and their contexts are reckoned to take. */
+  readonly size: number;
+  readonly bytes: Bytes;
 }
 
-/** What a context with a P-256 leaf takes outside JavaScript's heap: measured as 26 to 35 KB. */
-const contextSize: Bytes = 32 * 1024;
+/** How soon a newer leaf is looked for again when there was none, at the latest. */
+const longestSecondLook: Milliseconds = 60_000;
 
 export class Identities {
   readonly #authority: Authority;
   readonly #store: CertificateStore;
   readonly #ownsStore: boolean;
   readonly #minter: Minter;
-  readonly #limit: number;
-  readonly #context: SecureContextOptions;
+  readonly #wildcards: WildcardGroups | undefined;
   readonly #events: Events | undefined;
   readonly #now: () => number;
-  /** By host, in order of use, the longest unused first. */
-  readonly #entries = new Map<string, Entry>();
-  readonly #flights = new SingleFlight<Identity>();
-  readonly #counters = { hits: 0, made: 0, minted: 0 };
+  readonly #workshop: Workshop;
+  readonly #identities: WeakLru<HostIdentity>;
+  readonly #flights = new SingleFlight<HostIdentity>();
+  readonly #counters = { hits: 0, made: 0, renewed: 0, minted: 0 };
+  #prepared: Promise<boolean> | undefined;
   #closed = false;
 
   constructor(options: IdentitiesOptions) {
@@ -96,15 +111,41 @@ export class Identities {
     this.#store = store ?? new MemoryStore({ now });
     this.#ownsStore = store === undefined;
     this.#minter = new Minter({ issuer: authority, profile, now });
-    this.#limit = Math.max(1, Math.floor(capacity / contextSize));
-    this.#context = { minVersion: 'TLSv1.2', ...options.context };
+    this.#wildcards = options.wildcards;
     this.#events = options.events;
     this.#now = now;
+    this.#identities = new WeakLru(capacity, ({ heavy }) => identityBytes + (heavy ? contextBytes : 0));
+    this.#workshop = {
+      context: { minVersion: 'TLSv1.2', ...options.context },
+      ticketKeys: options.ticketKeys ?? new TicketKeys(),
+      chainPem: authority.chainPem,
+      fingerprint: authority.fingerprint256,
+      shared: undefined,
+      counters: { made: 0, loads: 0, hits: 0 },
+      grew: (identity) => {
+        this.#identities.reweigh(identity.host, identity);
+      },
+    };
+  }
+
+  /**
+   * Finds out, once, whether the running Node can serve all hosts from one context, and has it done if so;
+   * until then, and otherwise, each host has its own. Takes a few handshakes in memory. Never rejects.
+   */
+  prepare(): Promise<boolean> {
+    return (this.#prepared ??= this.#prepare());
+  }
+
+  async #prepare(): Promise<boolean> {
+    const works = await sharedContextWorks();
+    if (works && !this.#closed) this.#workshop.shared = new SharedContexts(this.#workshop);
+    return works;
   }
 
   /**
    * The identity for `host`, in any spelling: without a promise when it is at hand or everything that it takes
-   * is. Any number of callers at the same time wait for one identity.
+   * is. Any number of callers at the same time wait for one identity. It is replaced before its certificate
+   * ends, in the background, and never handed out after.
    *
    * Throws or rejects with `ERR_LEAF_CERTIFICATE` (no host, or material that cannot be used), `ERR_CA_BROKEN`
    * (the CA ended), `ERR_CANCELLED` (`options.signal` aborted, which touches nobody else, or `close`), and what
@@ -123,17 +164,25 @@ export class Identities {
 
   /** The identity for a host in the spelling of `certificateName`, if it is at hand. */
   peek(host: string): Identity | undefined {
-    const entry = this.#entries.get(host);
-    if (!entry) return undefined;
-    this.#entries.delete(host);
-    if (this.#now() >= entry.renewAt) return undefined;
-    this.#entries.set(host, entry);
+    const identity = this.#identities.get(host);
+    if (!identity) return undefined;
+    const now = this.#now();
+    if (now >= identity.notAfter) {
+      this.#identities.delete(host);
+      return undefined;
+    }
+    if (now >= identity.renewAt) this.#renew(identity);
     this.#counters.hits += 1;
-    return entry.identity;
+    return identity;
   }
 
   get counters(): IdentityCounters {
-    return { ...this.#counters, size: this.#entries.size };
+    return { ...this.#counters, size: this.#identities.counters.size };
+  }
+
+  /** What became of their TLS contexts. */
+  get contexts(): ContextCounters {
+    return { ...this.#workshop.counters, ...this.#identities.counters };
   }
 
   /** Drops the identities; whoever waits is rejected with `ERR_CANCELLED`. A second call does nothing. */
@@ -141,16 +190,50 @@ export class Identities {
     if (this.#closed) return;
     this.#closed = true;
     this.#flights.close();
-    this.#entries.clear();
+    this.#minter.close();
+    this.#identities.clear();
+    // An identity that lives on in a connection makes a context of its own if it is asked.
+    this.#workshop.shared?.close();
+    this.#workshop.shared = undefined;
+    await this.#prepared;
     if (this.#ownsStore) await this.#store.close();
   }
 
-  #obtain(name: CertificateName, work: { readonly signal: AbortSignal }): Identity | Promise<Identity> {
+  /** Looks for a newer leaf while the old one is served. */
+  #renew(old: HostIdentity): void {
+    if (this.#flights.has(old.host)) return;
+    const work = async (options: { readonly signal: AbortSignal }): Promise<HostIdentity> => {
+      // Minting for P-256 never waits: it is not to be done while the request does.
+      await new Promise((resolve) => void setImmediate(resolve));
+      return await this.#obtain(certificateName(old.host), options, old);
+    };
+    const later = (): void => {
+      const now = this.#now();
+      old.renewAt = now + Math.min(longestSecondLook, (old.notAfter - now) / 10);
+    };
+    Promise.resolve(this.#flights.run(old.host, work)).then(
+      (found) => {
+        if (found === old) later();
+        else this.#counters.renewed += 1;
+      },
+      // The store has told its owner; who asks after the end of the old one gets the error of then.
+      later,
+    );
+  }
+
+  /** `old` is the answer when the store has nothing newer. */
+  #obtain(
+    name: CertificateName,
+    work: { readonly signal: AbortSignal },
+    old?: HostIdentity,
+  ): HostIdentity | Promise<HostIdentity> {
     const { profile } = this.#minter;
-    const key = { host: name.host, authority: this.#authority.fingerprint256, profile };
-    const material = this.#store.fetch(key, (options) => this.#mint(name, options), work);
-    if (!isPromise(material)) return this.#make(name.host, material);
-    return material.then((arrived) => this.#make(name.host, arrived));
+    // Hosts of one group share the leaf; the session id context is each host's own.
+    const leaf = this.#wildcards?.(name) ?? name;
+    const key = { host: leaf.host, authority: this.#authority.fingerprint256, profile };
+    const material = this.#store.fetch(key, (options) => this.#mint(leaf, options), work);
+    if (!isPromise(material)) return this.#make(name.host, material, old);
+    return material.then((arrived) => this.#make(name.host, arrived, old));
   }
 
   #mint(name: CertificateName, options: FetchOptions): LeafMaterial | Promise<LeafMaterial> {
@@ -167,39 +250,16 @@ export class Identities {
     return isPromise(material) ? material.then(minted) : minted(material);
   }
 
-  #make(host: string, material: LeafMaterial): Identity {
+  #make(host: string, material: LeafMaterial, old: HostIdentity | undefined): HostIdentity {
     const now = this.#now();
     if (material.notAfter <= now) {
       throw new SallyportError('ERR_LEAF_CERTIFICATE', `the store gave one for ${host} that had ended`);
     }
-    const chainPem = material.certificatePem + this.#authority.chainPem;
-    const secureContext = this.#makeContext(host, chainPem, material.privateKeyPem);
-    const identity: Identity = { ...material, host, chainPem, secureContext };
+    if (old?.serial === material.serial) return old;
+    const renewAt = renewalTime(material.notAfter, now);
+    const identity = new HostIdentity(host, material, renewAt, this.#workshop);
     this.#counters.made += 1;
-    if (this.#closed) return identity;
-    this.#entries.set(host, { identity, renewAt: renewalTime(material.notAfter, now) });
-    for (const oldest of this.#entries.keys()) {
-      if (this.#entries.size <= this.#limit) break;
-      this.#entries.delete(oldest);
-    }
+    if (!this.#closed) this.#identities.set(host, identity);
     return identity;
-  }
-
-  /**
-   * Each context keeps the session-ticket keys that OpenSSL draws for it. One set for all of them would let a
-   * ticket that was issued for one host resume a session under another: tried with Node 20, OpenSSL accepts it
-   * in TLS 1.2 and 1.3 alike, and the client then has a session without having seen the other host's
-   * certificate. Shared keys would also never change in a proxy that runs for months, which ends the forward
-   * secrecy of TLS 1.2. The price is a full handshake after an identity was replaced.
-   */
-  #makeContext(host: string, cert: string, key: string): SecureContext {
-    try {
-      return createSecureContext({ ...this.#context, cert, key });
-    } catch (error) {
-      const { detail } = toSallyportError(error);
-      throw new SallyportError('ERR_LEAF_CERTIFICATE', `OpenSSL refuses the one for ${host}: ${detail}`, {
-        cause: error,
-      });
-    }
   }
 }

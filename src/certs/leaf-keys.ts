@@ -4,6 +4,7 @@ import { promisify } from 'node:util';
 import { readPublicKeyBits } from './certificate-fields.js';
 import * as der from './der.js';
 import { toPem } from './pem.js';
+import { RsaKeyPool } from './rsa-key-pool.js';
 
 /** The kind of key that a leaf has. */
 export type KeyProfile = 'p256' | 'rsa-2048';
@@ -17,9 +18,20 @@ export interface LeafKey {
   readonly privateKeyPem: string;
 }
 
-/** Makes a new key at each call: `p256` at once, `rsa-2048` as a promise, on libuv's threads. */
-export function leafKeySource(profile: KeyProfile): () => LeafKey | Promise<LeafKey> {
-  return profile === 'p256' ? p256Source() : makeRsaKey;
+/** Gives a key that nobody else has at each `take`. */
+export interface LeafKeySource {
+  /** `options.signal` ends the wait, if there is one, with `ERR_CANCELLED`. */
+  take(options?: { readonly signal?: AbortSignal | undefined }): LeafKey | Promise<LeafKey>;
+  /** Stops what is done ahead; whoever waits is rejected with `ERR_CANCELLED`. */
+  close(): void;
+}
+
+/**
+ * `p256`: made at once. `rsa-2048`: made on libuv's threads, and from the first `take` on a few ahead, which are
+ * given without a promise.
+ */
+export function leafKeySource(profile: KeyProfile): LeafKeySource {
+  return profile === 'p256' ? p256Source() : new RsaKeyPool({ make: makeRsaKey });
 }
 
 const ecP256 = der.sequence(der.oid('1.2.840.10045.2.1'), der.oid('1.2.840.10045.3.1.7'));
@@ -28,9 +40,9 @@ const ecP256 = der.sequence(der.oid('1.2.840.10045.2.1'), der.oid('1.2.840.10045
  * The key comes from ECDH's generator and is encoded here: OpenSSL's own encoders take ten times as long
  * as the generation.
  */
-function p256Source(): () => LeafKey {
+function p256Source(): LeafKeySource {
   const generator = createECDH('prime256v1');
-  return () => {
+  const take = (): LeafKey => {
     const point = generator.generateKeys();
     const scalar = Buffer.alloc(32);
     const magnitude = generator.getPrivateKey();
@@ -48,6 +60,7 @@ function p256Source(): () => LeafKey {
       privateKeyPem: toPem('PRIVATE KEY', privateKeyInfo),
     };
   };
+  return { take, close: () => undefined };
 }
 
 const generateKeyPairAsync = promisify(generateKeyPair);

@@ -5,10 +5,12 @@
  * new serial, a new key, the times, the name and a signature.
  */
 import type { Milliseconds } from '../base/bytes.js';
+import { Context } from '../base/context.js';
 import { SallyportError } from '../base/errors.js';
-import { abortable, isPromise } from './awaiting.js';
+import { isPromise } from './awaiting.js';
+import { boundedSigner } from './bounded-signer.js';
 import * as der from './der.js';
-import { type KeyProfile, type LeafKey, leafKeySource } from './leaf-keys.js';
+import { type KeyProfile, type LeafKey, type LeafKeySource, leafKeySource } from './leaf-keys.js';
 import type { CertificateName } from './names.js';
 import { toPem } from './pem.js';
 import { type Signer, algorithmIdentifier } from './signer.js';
@@ -27,11 +29,23 @@ export interface Issuer {
 }
 
 export interface MinterOptions {
+  /** Its signer may be elsewhere: it is asked for at most 16 signatures at a time (`boundedSigner`). */
   readonly issuer: Issuer;
   /** Default `p256`. */
   readonly profile?: KeyProfile;
   /** The time in epoch milliseconds; default `Date.now`. */
   readonly now?: () => number;
+}
+
+/** Who a leaf is for. */
+export interface LeafSubject {
+  /** The commonName, where it fits. It is not in the SAN unless `names` has it. */
+  readonly name: CertificateName;
+  /** The SAN, in this order; default `name` alone. At least one. */
+  readonly names?: readonly CertificateName[];
+  /** Epoch milliseconds: the leaf is not valid outside these, beside what bounds every leaf. */
+  readonly notBefore?: number;
+  readonly notAfter?: number;
 }
 
 /** How far a client's clock may be behind ours. */
@@ -49,7 +63,10 @@ export class Minter {
   readonly profile: KeyProfile;
   readonly #issuer: Issuer;
   readonly #now: () => number;
-  readonly #makeKey: () => LeafKey | Promise<LeafKey>;
+  /** Closes with the minter. */
+  readonly #context = Context.background.withCancel();
+  readonly #signer: Signer;
+  readonly #keys: LeafKeySource;
   readonly #algorithm: Uint8Array;
   /** The extensions that are the same in every leaf. */
   readonly #extensions: readonly Uint8Array[];
@@ -58,7 +75,8 @@ export class Minter {
     this.profile = profile;
     this.#issuer = issuer;
     this.#now = now;
-    this.#makeKey = leafKeySource(profile);
+    this.#signer = boundedSigner(issuer.signer, { context: this.#context });
+    this.#keys = leafKeySource(profile);
     this.#algorithm = algorithmIdentifier(issuer.signer.algorithm);
     const { digitalSignature, keyEncipherment } = x509.keyUsageBits;
     this.#extensions = [
@@ -71,40 +89,43 @@ export class Minter {
   }
 
   /**
-   * A new certificate with a new key for `name`, valid from an hour ago for 199 days, within the validity of
+   * A new certificate with a new key for `subject`, valid from an hour ago for 199 days, within the validity of
    * the CA. Without a promise when both the key and the signature are made at once.
    *
-   * Throws or rejects with `ERR_CA_BROKEN` when the CA certificate has ended, with `ERR_CANCELLED` when
-   * `options.signal` aborts while something is waited for, and with what the signer threw.
+   * Throws or rejects with `ERR_CA_BROKEN` when the CA certificate has ended, with `ERR_LEAF_CERTIFICATE` when the
+   * times of `subject` leave nothing, with `ERR_CANCELLED` when `options.signal` aborts while something is waited
+   * for, and after `close`, with `ERR_SIGNER` when the signer is overloaded or silent, and with what it threw.
    */
   mint(
-    name: CertificateName,
+    subject: CertificateName | LeafSubject,
     options?: { readonly signal?: AbortSignal | undefined },
   ): LeafMaterial | Promise<LeafMaterial> {
-    const key = this.#makeKey();
-    if (!isPromise(key)) return this.#certify(name, key, options);
-    return abortable(key, options?.signal).then((made) => this.#certify(name, made, options));
+    const leaf = 'kind' in subject ? { name: subject } : subject;
+    const key = this.#keys.take(options);
+    return isPromise(key)
+      ? key.then((made) => this.#certify(leaf, made, options))
+      : this.#certify(leaf, key, options);
+  }
+
+  /** Stops making keys ahead; whoever waits is rejected with `ERR_CANCELLED`. A second call does nothing. */
+  close(): void {
+    this.#keys.close();
+    this.#context.close();
   }
 
   #certify(
-    name: CertificateName,
+    leaf: LeafSubject,
     key: LeafKey,
     options: { readonly signal?: AbortSignal | undefined } | undefined,
   ): LeafMaterial | Promise<LeafMaterial> {
-    const now = Math.floor(this.#now() / 1000) * 1000;
-    const { subject: issuer, signer } = this.#issuer;
-    const notBefore = Math.max(now - clockSkew, this.#issuer.notBefore);
-    const notAfter = Math.min(now - clockSkew + lifetime, this.#issuer.notAfter);
-    if (notAfter <= now) {
-      const end = new Date(this.#issuer.notAfter).toISOString();
-      throw new SallyportError('ERR_CA_BROKEN', `its certificate ended at ${end}`);
-    }
+    const { notBefore, notAfter } = this.#validity(leaf);
+    const { name, names = [name] } = leaf;
     const subject = subjectName(name);
     const serial = x509.randomSerial();
     const tbs = x509.toBeSigned({
       serial: der.integer(serial),
       algorithm: this.#algorithm,
-      issuer,
+      issuer: this.#issuer.subject,
       notBefore,
       notAfter,
       subject: subject ?? emptyName,
@@ -112,7 +133,7 @@ export class Minter {
       extensions: [
         ...this.#extensions,
         x509.subjectKeyIdentifier(x509.keyIdentifier(key.publicKeyBits)),
-        x509.subjectAltName(subject === undefined, generalName(name)),
+        x509.subjectAltName(subject === undefined, ...names.map(generalName)),
       ],
     });
     const finish = (signature: Uint8Array): LeafMaterial => ({
@@ -122,9 +143,23 @@ export class Minter {
       notAfter,
       serial: serial.toString('hex'),
     });
-    const signature = signer.sign(tbs, options);
-    if (!isPromise(signature)) return finish(signature);
-    return abortable(signature, options?.signal).then(finish);
+    const signature = this.#signer.sign(tbs, options);
+    return isPromise(signature) ? signature.then(finish) : finish(signature);
+  }
+
+  #validity(leaf: LeafSubject): { readonly notBefore: number; readonly notAfter: number } {
+    const now = Math.floor(this.#now() / 1000) * 1000;
+    const { notBefore: from = now - clockSkew, notAfter: until = Number.POSITIVE_INFINITY } = leaf;
+    const notBefore = Math.max(now - clockSkew, this.#issuer.notBefore, from);
+    const notAfter = Math.min(now - clockSkew + lifetime, this.#issuer.notAfter, until);
+    if (this.#issuer.notAfter <= now) {
+      const end = new Date(this.#issuer.notAfter).toISOString();
+      throw new SallyportError('ERR_CA_BROKEN', `its certificate ended at ${end}`);
+    }
+    if (notAfter <= now || notAfter <= notBefore) {
+      throw new SallyportError('ERR_LEAF_CERTIFICATE', `${leaf.name.host} would have one that had ended`);
+    }
+    return { notBefore, notAfter };
   }
 }
 

@@ -26,3 +26,8 @@ export function pemBlocks(text: string): PemBlock[] {
     text: `${block.replace(/\r\n?/g, '\n')}\n`,
   }));
 }
+
+/** What one block encodes: the DER of a certificate for example. Not checked, as whoever parses it does. */
+export function pemBytes(block: string): Buffer {
+  return Buffer.from(block.replace(/-----[^\n]*-----/g, ''), 'base64');
+}

@@ -1,5 +1,7 @@
 /** Signatures of the CA: who makes them, and which algorithm goes with which key. */
-import { type KeyObject, sign } from 'node:crypto';
+import { type KeyObject, sign, verify } from 'node:crypto';
+import { SallyportError } from '../base/errors.js';
+import { isPromise } from './awaiting.js';
 import * as der from './der.js';
 
 /** The signature algorithms that a CA may have here. */
@@ -84,4 +86,24 @@ export interface LocalSigner extends Signer {
 export function localSigner(key: KeyObject, algorithm: SignatureAlgorithm): LocalSigner {
   const { digest } = algorithms[algorithm];
   return { algorithm, sign: (tbs) => sign(digest, tbs, key) };
+}
+
+/**
+ * `signer`, whose signatures are verified with `publicKey` before anybody gets them (0.1 ms): a leaf with a wrong
+ * one would fail in clients only, and might be kept in a store. Rejects with `ERR_SIGNER` for such a signature.
+ */
+export function verifiedSigner(signer: Signer, publicKey: KeyObject): Signer {
+  const { algorithm } = signer;
+  const { digest } = algorithms[algorithm];
+  const checked = (tbs: Uint8Array, signature: Uint8Array): Uint8Array => {
+    if (verify(digest, tbs, publicKey, signature)) return signature;
+    throw new SallyportError('ERR_SIGNER', 'the signature was not made with the key of the CA certificate');
+  };
+  return {
+    algorithm,
+    sign: (tbs, options) => {
+      const signature = signer.sign(tbs, options);
+      return isPromise(signature) ? signature.then((made) => checked(tbs, made)) : checked(tbs, signature);
+    },
+  };
 }

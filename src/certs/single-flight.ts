@@ -33,6 +33,7 @@ interface Flight<T> {
   /** Whose function runs; `undefined` once that caller left, or when it never had to wait. */
   leader: Waiter<T> | undefined;
   readonly waiters: Set<Waiter<T>>;
+  readonly failed: ((error: unknown) => void) | undefined;
 }
 
 export class SingleFlight<T> {
@@ -44,11 +45,19 @@ export class SingleFlight<T> {
     return this.#flights.size;
   }
 
+  /** Whether somebody works on `key`: a call of `run` would wait. */
+  has(key: string): boolean {
+    return this.#flights.has(key);
+  }
+
   /**
    * The result of the work that runs for `key`, or else of `work`. Throws or rejects with the error of the
    * work, or with `ERR_CANCELLED` when `options.signal` aborts or the flights are closed.
+   *
+   * When it is `work` that runs, `failed` is told the error that ends it, just before those who wait are; not
+   * when other work takes its place, and not when nobody waits any more.
    */
-  run(key: string, work: Work<T>, options?: WaitOptions): T | Promise<T> {
+  run(key: string, work: Work<T>, options?: WaitOptions, failed?: (error: unknown) => void): T | Promise<T> {
     if (this.#closed) throw closedError();
     const running = this.#flights.get(key);
     if (running) return this.#wait(running, work, options?.signal);
@@ -58,6 +67,7 @@ export class SingleFlight<T> {
       context: Context.background.withCancel(),
       leader: undefined,
       waiters: new Set(),
+      failed,
     };
     this.#flights.set(key, flight);
     let outcome: T | Promise<T>;
@@ -126,6 +136,7 @@ export class SingleFlight<T> {
       this.#lead(flight, successor);
       return;
     }
+    if (!flight.context.closed) flight.failed?.(error);
     this.#end(flight);
     for (const waiter of flight.waiters) settle(flight, waiter).reject(error);
   }

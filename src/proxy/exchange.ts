@@ -37,6 +37,7 @@ import { decide } from '../rules/decide.js';
 import { poolKey } from '../upstream/pool.js';
 import { mayRetry } from '../upstream/retry.js';
 import { CollectedBody, DiscardedBody, smallBody } from './body.js';
+import { OriginLeg } from './origin-certificates.js';
 import { OriginConnection } from './origin-connection.js';
 import { openOrigin } from './origins.js';
 import { resolveTarget, withoutUserinfo } from './request-target.js';
@@ -116,9 +117,7 @@ export class ExchangeRun implements Exchange, StreamOwner, ResponseReceiver {
   }
 
   get server(): ServerLeg | undefined {
-    const connection = this.#connection;
-    if (!connection) return undefined;
-    return { address: connection.address, port: connection.port, reused: this.#reused, tls: connection.tls };
+    return this.#connection && new OriginLeg(this.#connection, this.#reused);
   }
 
   get request(): ExchangeRequest {

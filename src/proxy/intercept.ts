@@ -56,7 +56,7 @@ export async function interceptTls(
     });
   }
   const tls = await terminate(socket, bytes, {
-    secureContext: identity.secureContext,
+    secureContext: () => identity.contextNow(),
     alpnProtocols: known,
     context: handshake,
   });
@@ -107,7 +107,7 @@ async function interceptOtherProtocol(
   try {
     const alpnProtocols = typeof origin.alpnProtocol === 'string' ? [origin.alpnProtocol] : [];
     const tls = await terminate(socket, bytes, {
-      secureContext: identity.secureContext,
+      secureContext: () => identity.contextNow(),
       alpnProtocols,
       context: handshake,
     });

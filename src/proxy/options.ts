@@ -3,7 +3,7 @@ import type { LookupFunction } from 'node:net';
 import type { Milliseconds } from '../base/bytes.js';
 import type { Hooks } from '../base/exchange.js';
 import type { Limits, Timeouts } from '../base/limits.js';
-import type { CertificateStore } from '../certs/index.js';
+import type { Authority, CertificateStore, KeyProfile, StoreContext, TicketKeys } from '../certs/index.js';
 
 export interface ProxyOptions {
   /** Address to listen on. Default `127.0.0.1`: whoever can connect can use the proxy. */
@@ -12,12 +12,27 @@ export interface ProxyOptions {
   readonly port?: number;
   /** Directory of `ca.pem` and `ca-key.pem`, made on first use. Default `~/.sallyport`. */
   readonly caDir?: string;
+  /** A CA whose key is elsewhere (`authorityFrom`), in place of the one in `caDir`. */
+  readonly authority?: Authority;
+  /** The keys of leaves. Default `p256`; `rsa-2048` for old clients costs some 0.3 s of a thread for each host. */
+  readonly leafProfile?: KeyProfile;
+  /**
+   * One leaf for all hosts of a parent domain (`*.example.com`), where all clients take it; needs the package
+   * `tldts` (`ERR_OPTION_DEPENDENCY`). Default `false`.
+   */
+  readonly wildcardLeaves?: boolean;
   /** PEM text of CAs that are trusted for origins in addition to Node's own. */
   readonly upstreamCa?: string;
   /** `false` accepts any certificate of an origin. For tests of such origins only. Default `true`. */
   readonly verifyUpstream?: boolean;
-  /** Where leaf certificates are kept. Default: memory, bounded. The proxy closes only a store it made. */
-  readonly store?: CertificateStore;
+  /**
+   * Where leaf certificates are kept. Default: memory, bounded. A function is called by `listen`, and what it
+   * makes is the proxy's, which closes it; a store that is given as it is stays its owner's.
+   */
+  readonly store?:
+    CertificateStore | ((context: StoreContext) => CertificateStore | Promise<CertificateStore>);
+  /** Shared by proxies that are to resume each other's TLS sessions, such as workers. Default: its own. */
+  readonly ticketKeys?: TicketKeys;
   readonly hooks?: Hooks;
   readonly limits?: Partial<Limits>;
   readonly timeouts?: Partial<Timeouts>;

@@ -5,11 +5,13 @@ import type { Limits } from '../base/limits.js';
 import type { SocketReader } from '../base/socket-reader.js';
 import { ClientConnection } from '../http/client.js';
 import type { SlabPool } from '../http/outbox.js';
+import type { OriginCertificates, OriginFacts } from './origin-certificates.js';
 
-export class OriginConnection extends ClientConnection {
+export class OriginConnection extends ClientConnection implements OriginFacts {
   readonly address: string;
   readonly port: number;
   readonly tls: LegTls | undefined;
+  readonly certificates: OriginCertificates | undefined;
 
   /** Takes ownership of a connected socket, and of the reader that it was connected with. */
   constructor(
@@ -18,10 +20,12 @@ export class OriginConnection extends ClientConnection {
     socket: Socket,
     tls: LegTls | undefined,
     reader?: SocketReader,
+    certificates?: OriginCertificates,
   ) {
     super(socket, limits, slabs, reader);
     this.address = socket.remoteAddress ?? '';
     this.port = socket.remotePort ?? 0;
     this.tls = tls;
+    this.certificates = certificates;
   }
 }

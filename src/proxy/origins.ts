@@ -9,6 +9,7 @@ import { SocketReader } from '../base/socket-reader.js';
 import { isOwnSocket } from '../connect/loop.js';
 import { openUpstreamTls } from '../tls/upstream.js';
 import { type DialOptions, dialTcp } from '../upstream/dial.js';
+import { OriginCertificates } from './origin-certificates.js';
 import { OriginConnection } from './origin-connection.js';
 import type { Services } from './services.js';
 
@@ -38,6 +39,7 @@ export async function openOrigin(
     socket,
     describeTls(socket, serverName ?? origin.host),
     reader,
+    OriginCertificates.of(socket),
   );
 }
 
@@ -72,7 +74,7 @@ export async function openTls(
   context: Context,
   reader?: SocketReader,
 ): Promise<TLSSocket> {
-  const { events, lookup, timeouts, trust } = services;
+  const { events, hooks, lookup, timeouts, trust } = services;
   context.setTimeout(timeouts.connect, 'ERR_CONNECT_TIMEOUT');
   const socket = await openUpstreamTls({
     host,
@@ -80,6 +82,7 @@ export async function openTls(
     trust,
     alpnProtocols,
     context,
+    wholeChain: hooks.request !== undefined || hooks.response !== undefined || events.has('tls.upstream'),
     ...(serverName !== undefined && { serverName }),
     ...(lookup && { lookup }),
     ...(reader && { reader }),

@@ -9,13 +9,21 @@ import { type EventMessage, type EventName, Events } from '../base/events.js';
 import { Ledger, type LedgerKind, type LedgerLine } from '../base/ledger.js';
 import { defaultLimits, defaultTimeouts } from '../base/limits.js';
 import { hostPort } from '../base/message.js';
-import { type Authority, Identities, openAuthority } from '../certs/index.js';
+import {
+  type Authority,
+  type CertificateStore,
+  Identities,
+  type WildcardGroups,
+  loadWildcardGroups,
+  openAuthority,
+} from '../certs/index.js';
 import { SlabPool, slabSize } from '../http/outbox.js';
 import { Listener } from '../listener/listener.js';
 import { parseCertificates } from '../tls/roots.js';
 import { TrustContext } from '../tls/trust.js';
 import { Pool } from '../upstream/pool.js';
 import { ClientConnections } from './connections.js';
+import { type OpenedStore, openStore, type ProxyCounters, proxyCounters } from './certificates.js';
 import type { ProxyOptions } from './options.js';
 import type { OriginConnection } from './origin-connection.js';
 import { Pipeline } from './pipeline.js';
@@ -34,6 +42,7 @@ interface Running {
   readonly listener: Listener;
   readonly services: Services;
   readonly connections: ClientConnections;
+  readonly store: OpenedStore | undefined;
   readonly host: string;
   readonly port: number;
 }
@@ -52,16 +61,19 @@ export class Proxy implements AsyncDisposable {
 
   /**
    * Opens the CA (made on first use) and starts to accept; resolves with this proxy. Rejects with
-   * `ERR_PORT_IN_USE`, `ERR_PORT_FORBIDDEN`, `ERR_LISTEN`, `ERR_CA_*` or `ERR_UPSTREAM_CA`; nothing is open then.
+   * `ERR_PORT_IN_USE`, `ERR_PORT_FORBIDDEN`, `ERR_LISTEN`, `ERR_CA_*`, `ERR_OPTION_DEPENDENCY`
+   * or `ERR_UPSTREAM_CA`, or with what the `store` function threw; nothing is open then.
    */
   async listen(): Promise<this> {
     if (this.#running || this.#closed)
       throw new SallyportError('ERR_INTERNAL', 'listen() can be called once');
     const { caDir = join(homedir(), '.sallyport'), host = '127.0.0.1', port = 0 } = this.#options;
     const trust = makeTrust(this.#options);
-    const authority = await openAuthority({ dir: caDir });
+    const wildcards = this.#options.wildcardLeaves === true ? await loadWildcardGroups() : undefined;
+    const authority = this.#options.authority ?? (await openAuthority({ dir: caDir }));
+    const store = await openStore(this.#options.store, authority, this.#events);
     const context = Context.background.withCancel();
-    const services = this.#makeServices(context, trust, authority);
+    const services = this.#makeServices(context, trust, authority, wildcards, store?.store);
     const connections = new ClientConnections(services);
     const pipeline = new Pipeline(services, connections);
     const listener = new Listener({
@@ -83,19 +95,35 @@ export class Proxy implements AsyncDisposable {
       },
     });
     try {
+      // Whether one TLS context serves all hosts is found out before the first client comes.
+      await services.identities.prepare();
       const where = await listener.listen({ host, port });
       Object.assign(services.local, where);
-      this.#running = { authority, listener, services, connections, host: where.address, port: where.port };
+      this.#running = {
+        authority,
+        listener,
+        services,
+        connections,
+        store,
+        host: where.address,
+        port: where.port,
+      };
     } catch (error) {
-      await giveBack(services);
+      await giveBack(services, store);
       throw error;
     }
     this.#events.emit('listening', { host: this.host, port: this.port });
     return this;
   }
 
-  #makeServices(context: Context, trust: TrustContext, authority: Authority): Services {
-    const { hooks = {}, lookup, store, via = true } = this.#options;
+  #makeServices(
+    context: Context,
+    trust: TrustContext,
+    authority: Authority,
+    wildcards: WildcardGroups | undefined,
+    store: CertificateStore | undefined,
+  ): Services {
+    const { hooks = {}, leafProfile: profile = 'p256', lookup, ticketKeys, via = true } = this.#options;
     const limits = { ...defaultLimits, ...this.#options.limits };
     const timeouts = { ...defaultTimeouts, ...this.#options.timeouts };
     const events = this.#events;
@@ -109,7 +137,14 @@ export class Proxy implements AsyncDisposable {
       limits,
       timeouts,
       hooks,
-      identities: new Identities({ authority, events, ...(store && { store }) }),
+      identities: new Identities({
+        authority,
+        events,
+        profile,
+        ...(store && { store }),
+        ...(wildcards && { wildcards }),
+        ...(ticketKeys && { ticketKeys }),
+      }),
       trust,
       pool: new Pool<OriginConnection>({ context, ledger, limits, idleTimeout: timeouts.idleUpstream }),
       tunnels: new OpenTunnels(),
@@ -159,6 +194,12 @@ export class Proxy implements AsyncDisposable {
     return this.#ledger.lines();
   }
 
+  /** What became of certificates and connections, as plain numbers; also after `close`. */
+  counters(): ProxyCounters {
+    const { services, store } = this.#open;
+    return proxyCounters(services.identities, store?.store, this.ledger());
+  }
+
   /**
    * Stops accepting, lets running exchanges and tunnels end for up to `drainTimeout`, cuts the rest, and
    * gives everything back. The first call decides; later ones wait for it.
@@ -188,7 +229,7 @@ export class Proxy implements AsyncDisposable {
     });
     await connections.drain();
     await services.tunnels.ended();
-    await giveBack(services);
+    await giveBack(services, running.store);
     await listener.ended();
     this.#events.close();
   }
@@ -207,8 +248,9 @@ function makeTrust({ upstreamCa, verifyUpstream = true }: ProxyOptions): TrustCo
   return trust;
 }
 
-async function giveBack(services: Services): Promise<void> {
+async function giveBack(services: Services, store: OpenedStore | undefined): Promise<void> {
   services.pool.close();
   await services.identities.close();
+  await store?.close();
   services.context.close();
 }

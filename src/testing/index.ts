@@ -2,6 +2,9 @@
 import { createProxy, type Proxy } from '../proxy/proxy.js';
 import type { ProxyOptions } from '../proxy/options.js';
 
+export { type ConformanceCase, certificateStoreConformance } from './store-conformance.js';
+export type { StoreConformanceOptions, StoreWorld } from './store-stage.js';
+
 /**
  * Runs `work` with a proxy of its own on a free port, and closes it in every path. Rejects with what `work`
  * rejects with; throws when the proxy held anything after it was closed.

@@ -1,5 +1,6 @@
 /** TLS sessions for resumption: a bounded map, as sessions that are held weakly are gone at the first GC. */
 import type { Bytes, Milliseconds } from '../base/bytes.js';
+import { type PeerCertificates, largestChain } from './peer-certificates.js';
 
 /** A larger session is not kept: a ticket may have up to 64 KiB (RFC 8446 §4.6.1), usual ones about 2. */
 const largestSession: Bytes = 16 * 1024;
@@ -16,10 +17,12 @@ export interface SavedSession {
   readonly session: Buffer;
   /** When the certificate was verified that the session stands for, on the clock of the cache. */
   readonly verifiedAt: Milliseconds;
+  /** What the origin showed then: a resumed connection has nothing of its own. */
+  readonly peer?: PeerCertificates | undefined;
 }
 
 /**
- * Least recently used out. Holds `limit` sessions of at most 16 KiB. A key must name all that a session is
+ * Least recently used out. Holds `limit` sessions of at most 16 KiB, with at most 32 KiB of certificates. A key must name all that a session is
  * good for: the verified identity, and where it was spoken to. What differs in trust has another cache.
  */
 export class SessionCache {
@@ -53,7 +56,7 @@ export class SessionCache {
   /** Takes the place of what was there. The session must not be changed afterwards. */
   set(key: string, entry: SavedSession): void {
     this.#entries.delete(key);
-    if (entry.session.length > largestSession) return;
+    if (entry.session.length > largestSession || (entry.peer?.bytes ?? 0) > largestChain) return;
     this.#entries.set(key, entry);
     if (this.#entries.size <= this.limit) return;
     for (const oldest of this.#entries.keys()) {

@@ -12,8 +12,11 @@ import type { SallyportError } from '../base/errors.js';
 import { clientHandshakeError } from './client-errors.js';
 
 export interface TerminateOptions {
-  /** With the certificate and the key for this client. The caller keeps it for as long as the socket. */
-  readonly secureContext: tls.SecureContext;
+  /**
+   * With the certificate and the key for this client; a function is called just before TLS takes them over.
+   * The caller keeps what it belongs to for as long as the socket.
+   */
+  readonly secureContext: tls.SecureContext | (() => tls.SecureContext);
   /**
    * What may be answered to the client's ALPN, in order of preference. When the client offers protocols and
    * none of them is here, the handshake fails (RFC 7301 §3.2): leave the list out to answer nothing instead.
@@ -24,7 +27,8 @@ export interface TerminateOptions {
 }
 
 /**
- * Resolves with the secured socket, or rejects with `ERR_CLIENT_HANDSHAKE` or the error of the context.
+ * Resolves with the secured socket, or rejects with `ERR_CLIENT_HANDSHAKE`, the error of the context, or what
+ * `secureContext` threw.
  *
  * `firstBytes` are all the bytes that were taken from `socket`. Nobody may read from it any more: no `data` or
  * `readable` listener; bytes that came in the meantime are in their place. Ownership of `socket` passes: when
@@ -38,7 +42,7 @@ export async function terminate(
   firstBytes: Buffer,
   options: TerminateOptions,
 ): Promise<tls.TLSSocket> {
-  const { context, secureContext, alpnProtocols } = options;
+  const { context } = options;
   const early = context.err ?? goneError(socket);
   if (early) {
     socket.on('error', ignore);
@@ -48,15 +52,26 @@ export async function terminate(
 
   socket.pause();
   socket.unshift(firstBytes);
-  const tlsSocket = new tls.TLSSocket(socket, {
-    isServer: true,
-    secureContext,
-    requestCert: false,
-    ...(alpnProtocols && alpnProtocols.length > 0 && { ALPNProtocols: [...alpnProtocols] }),
-  });
+  const tlsSocket = wrap(socket, options);
   tlsSocket.on('error', ignore);
   await secured(socket, tlsSocket, context);
   return tlsSocket;
+}
+
+function wrap(socket: net.Socket, { secureContext, alpnProtocols }: TerminateOptions): tls.TLSSocket {
+  try {
+    return new tls.TLSSocket(socket, {
+      isServer: true,
+      requestCert: false,
+      ...(alpnProtocols && alpnProtocols.length > 0 && { ALPNProtocols: [...alpnProtocols] }),
+      // Nothing may come between this call and the connection that is made from the context.
+      secureContext: typeof secureContext === 'function' ? secureContext() : secureContext,
+    });
+  } catch (error) {
+    socket.on('error', ignore);
+    socket.destroy();
+    throw error;
+  }
 }
 
 /** Why no handshake can begin: TLS would not be told any more, as the plain socket has had the event. */

@@ -5,13 +5,16 @@ import { readFile } from 'node:fs/promises';
 import { type AddressInfo, type Socket, createServer, isIPv4, isIPv6 } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { type ConnectionOptions, TLSSocket, connect } from 'node:tls';
+import { type ConnectionOptions, type SecureContext, TLSSocket, connect } from 'node:tls';
 import { type EventMessage, Events } from '../../src/base/events.js';
 import { type Authority, importAuthority } from '../../src/certs/authority.js';
-import { Identities, type Identity } from '../../src/certs/identity.js';
+import { contextBytes, identityBytes } from '../../src/certs/contexts.js';
+import type { Identity } from '../../src/certs/host-identity.js';
+import { Identities } from '../../src/certs/identity.js';
 import { MemoryStore } from '../../src/certs/memory-store.js';
 import type { Signer } from '../../src/certs/signer.js';
 import type { CertificateStore, LeafMaterial } from '../../src/certs/store.js';
+import { TicketKeys } from '../../src/certs/ticket-keys.js';
 import { openssl, opensslAuthority, temporaryAuthority, temporaryDirectory, withCode } from './support.js';
 
 /** An authority whose signer answers later. */
@@ -33,7 +36,11 @@ function withSlowSigner(authority: Authority): {
 }
 
 /** A server on loopback that takes each client in with the identity that it is given. */
-async function serve(t: TestContext, identity: () => Identity, failures: Error[] = []): Promise<number> {
+async function serve(
+  t: TestContext,
+  identity: () => Pick<Identity, 'secureContext'>,
+  failures: Error[] = [],
+): Promise<number> {
   const sockets = new Set<Socket>();
   const server = createServer((socket) => {
     sockets.add(socket);
@@ -153,7 +160,7 @@ test('a hundred connections to a new host: one signature, one context, one objec
   const found = await Promise.all(asked);
   assert.equal(new Set(found).size, 1);
   assert.equal(signed(), 1);
-  assert.deepEqual(identities.counters, { hits: 0, made: 1, minted: 1, size: 1 });
+  assert.deepEqual(identities.counters, { hits: 0, made: 1, renewed: 0, minted: 1, size: 1 });
   assert.equal(identities.get('Example.com'), found[0]);
   assert.equal(identities.peek('example.com'), found[0]);
   assert.equal(identities.counters.hits, 2);
@@ -186,6 +193,7 @@ test('one who gives up hurts nobody', async (t) => {
 test('a failure reaches who waits, and the next one tries again', async (t) => {
   const authority = await temporaryAuthority(t);
   let broken = true;
+  let now = Date.now();
   const signer: Signer = {
     algorithm: authority.signer.algorithm,
     sign: async (tbs) => {
@@ -193,39 +201,41 @@ test('a failure reaches who waits, and the next one tries again', async (t) => {
       return authority.signer.sign(tbs);
     },
   };
-  const identities = new Identities({ authority: { ...authority, signer } });
+  const identities = new Identities({ authority: { ...authority, signer }, now: () => now });
   const outcomes = await Promise.allSettled([identities.get('a.example'), identities.get('a.example')]);
   assert.ok(outcomes.every(({ status }) => status === 'rejected'));
   broken = false;
+  // The store remembers a failure for a moment.
+  now += 1000;
   assert.equal((await identities.get('a.example')).host, 'a.example');
   assert.throws(() => identities.get('*.example.com'), withCode('ERR_LEAF_CERTIFICATE'));
 });
 
-test('the least used identity goes, and what uses it does not notice', async (t) => {
+test('the least used identity goes, and is found again while a connection uses it', async (t) => {
   const authority = await temporaryAuthority(t);
-  const identities = new Identities({ authority, capacity: 3 * 32 * 1024 });
-  const [a] = await Promise.all(['a', 'b', 'c'].map(async (name) => identities.get(`${name}.example`)));
-  assert.ok(a);
-  const port = await serve(t, () => a);
-  await identities.get('a.example');
-  await identities.get('d.example');
-  assert.deepEqual(
-    ['a', 'b', 'c', 'd'].map((name) => identities.peek(`${name}.example`) !== undefined),
-    [true, false, true, true],
-  );
+  const identities = new Identities({ authority, capacity: 3 * (identityBytes + contextBytes) });
+  const a = await identities.get('a.example');
+  for (const name of ['b', 'c', 'a', 'd']) await identities.get(`${name}.example`);
+  assert.deepEqual([identities.contexts.evicted, identities.contexts.size], [1, 3]);
   for (const name of ['e', 'f', 'g']) await identities.get(`${name}.example`);
-  assert.equal(identities.peek('a.example'), undefined);
-  assert.equal(identities.counters.size, 3);
+  assert.equal(identities.contexts.evicted, 4);
+  assert.equal(identities.contexts.bytes, 3 * (identityBytes + contextBytes));
+  const { made } = identities.contexts;
+  const again = await identities.get('a.example');
+  assert.equal(again, a);
+  assert.equal(identities.contexts.made, made);
+  assert.equal(identities.contexts.secondChances, 1);
+  const port = await serve(t, () => again);
   const { peer } = await visit(port, { ca: authority.pem, servername: 'a.example' });
   assert.equal(peer?.toString(), a.certificatePem);
-  // The store still has the leaf: a new context, the same certificate.
-  const again = await identities.get('a.example');
-  assert.notEqual(again, a);
-  assert.equal(again.serial, a.serial);
-  assert.equal(identities.counters.minted, 7);
 });
 
-test('an identity is made anew before its certificate ends', async (t) => {
+/** Lets work in the background that does not wait for the network come to its end. */
+async function settled(): Promise<void> {
+  for (let turn = 0; turn < 5; turn += 1) await new Promise((resolve) => void setImmediate(resolve));
+}
+
+test('an identity is replaced in the background before its certificate ends, never served after', async (t) => {
   const authority = await temporaryAuthority(t);
   const day = 24 * 3600 * 1000;
   let now = Date.now();
@@ -233,12 +243,111 @@ test('an identity is made anew before its certificate ends', async (t) => {
   const first = await identities.get('example.com');
   now = first.notAfter - day - 1000;
   assert.equal(identities.get('example.com'), first);
+  await settled();
+  assert.equal(identities.counters.minted, 1);
   now = first.notAfter - day;
+  // The store has the old one, too, and has it renewed: it is asked again after a minute.
+  assert.equal(identities.get('example.com'), first);
+  assert.equal(identities.counters.minted, 1);
+  await settled();
+  assert.equal(identities.counters.minted, 2);
+  assert.equal(identities.get('example.com'), first);
+  now += 60_000;
+  assert.equal(identities.get('example.com'), first);
+  await settled();
   const second = await identities.get('example.com');
   assert.notEqual(second.serial, first.serial);
   assert.ok(second.notBefore <= now && second.notAfter > first.notAfter);
+  assert.equal(identities.counters.renewed, 1);
   now = authority.notAfter;
   assert.throws(() => identities.get('example.com'), withCode('ERR_CA_BROKEN'));
+});
+
+test('when nothing newer can be had, the old one is served until its end and not at it', async (t) => {
+  const authority = await temporaryAuthority(t);
+  let now = Date.now();
+  const good = await new Identities({ authority, now: () => now }).get('example.com');
+  let fetches = 0;
+  const store: CertificateStore = {
+    fetch: () => {
+      fetches += 1;
+      if (fetches === 3) throw new Error('down');
+      return good;
+    },
+    close: () => undefined,
+  };
+  const identities = new Identities({ authority, store, now: () => now });
+  const first = await identities.get('example.com');
+  now = good.notAfter - 24 * 3600 * 1000;
+  for (const [wait, expected] of [
+    [0, 2],
+    [59_999, 2],
+    [1, 3],
+    [60_000, 4],
+  ] as const) {
+    now += wait;
+    assert.equal(identities.get('example.com'), first);
+    await settled();
+    assert.equal(fetches, expected);
+  }
+  now = good.notAfter - 1;
+  assert.equal(identities.get('example.com'), first);
+  await settled();
+  now = good.notAfter;
+  assert.throws(() => identities.get('example.com'), withCode('ERR_LEAF_CERTIFICATE', /had ended/));
+});
+
+test('a host shares a context at first, and has its own when it comes again', async (t) => {
+  const identities = new Identities({ authority: await temporaryAuthority(t) });
+  t.after(() => identities.close());
+  assert.equal(await identities.prepare(), true);
+  const [a, b] = [await identities.get('a.example'), await identities.get('b.example')];
+  const { bytes } = identities.contexts;
+  assert.equal(a.contextNow(), b.contextNow());
+  assert.deepEqual([identities.contexts.made, identities.contexts.loads], [0, 4]);
+  const own = a.contextNow();
+  assert.equal(a.contextNow(), own);
+  assert.equal(a.secureContext, own);
+  assert.notEqual(b.contextNow(), own);
+  assert.equal(identities.contexts.bytes, bytes + contextBytes);
+  assert.notEqual(b.secureContext, own);
+  assert.equal(identities.contexts.made, 2);
+});
+
+test('a session resumes on another instance with the same keys, and not after their rotation', async (t) => {
+  const authority = await temporaryAuthority(t);
+  const ticketKeys = new TicketKeys();
+  const make = async (host: string): Promise<Identity> => {
+    const identities = new Identities({ authority, ticketKeys });
+    t.after(() => identities.close());
+    await identities.prepare();
+    return identities.get(host);
+  };
+  const hosts = ['a.example', 'a.example', 'b.example'] as const;
+  const [one, two, other] = [await make(hosts[0]), await make(hosts[1]), await make(hosts[2])];
+  assert.notEqual(one.serial, two.serial);
+  for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
+    let choose = (): SecureContext => one.contextNow();
+    const port = await serve(t, () => ({
+      get secureContext() {
+        return choose();
+      },
+    }));
+    const options = { ca: authority.pem, maxVersion, servername: 'a.example' };
+    const { session } = await visit(port, options);
+    assert.ok(session);
+    const resumes = async (by: () => SecureContext, servername = 'a.example'): Promise<boolean> => {
+      choose = by;
+      return (await visit(port, { ...options, servername, session })).resumed;
+    };
+    assert.equal(await resumes(() => two.contextNow()), true);
+    assert.equal(await resumes(() => two.secureContext), true);
+    assert.equal(await resumes(() => other.contextNow(), 'b.example'), false);
+    assert.equal(await resumes(() => other.secureContext, 'b.example'), false);
+    ticketKeys.rotate();
+    assert.equal(await resumes(() => one.contextNow()), false);
+    assert.equal(await resumes(() => two.secureContext), false);
+  }
 });
 
 test('material that has ended, or that OpenSSL refuses, is not served', async (t) => {

@@ -5,11 +5,11 @@ import { expectTag, readConstructed } from '../../src/certs/der-reader.js';
 import { leafKeySource } from '../../src/certs/leaf-keys.js';
 
 test('the private half belongs to the public half, short scalars included', async () => {
-  const make = leafKeySource('p256');
+  const source = leafKeySource('p256');
   const ecdh = createECDH('prime256v1');
   // One scalar in 256 has a leading zero that OpenSSL leaves out; among so many there are some.
   for (let count = 0; count < 1500; count += 1) {
-    const { publicKeyBits, privateKeyPem } = await make();
+    const { publicKeyBits, privateKeyPem } = await source.take();
     const [, , key] = readConstructed(
       Buffer.from(privateKeyPem.replace(/-----.*-----/g, ''), 'base64'),
       0x30,
@@ -23,7 +23,9 @@ test('the private half belongs to the public half, short scalars included', asyn
 
 test('keys are written as Node writes them', async () => {
   for (const profile of ['p256', 'rsa-2048'] as const) {
-    const { publicKey, privateKeyPem } = await leafKeySource(profile)();
+    const source = leafKeySource(profile);
+    const { publicKey, privateKeyPem } = await source.take();
+    source.close();
     const key = createPrivateKey(privateKeyPem);
     assert.equal(key.export({ type: 'pkcs8', format: 'pem' }), privateKeyPem);
     const spki = createPublicKey(key).export({ type: 'spki', format: 'der' });

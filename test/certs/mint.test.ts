@@ -185,7 +185,9 @@ test('the signature follows the key of the CA, for both kinds of leaf', async (t
       keyPem: await readFile(files.key, 'utf8'),
     });
     for (const profile of ['p256', 'rsa-2048'] as const) {
-      const material = await mint(new Minter({ issuer: authority, profile }), 'example.com');
+      const minter = new Minter({ issuer: authority, profile });
+      const material = await mint(minter, 'example.com');
+      minter.close();
       const leaf = await leafFile(t, material);
       assert.match(await opensslVerify(authority, leaf, 'example.com'), /OK/, `${name} ${profile}`);
       const text = await openssl('x509', '-noout', '-text', '-in', leaf);
@@ -250,4 +252,5 @@ test('a signer elsewhere may take its time, fail, or be given up', async (t) => 
   context.close();
   await assert.rejects(abandoned, withCode('ERR_CANCELLED'));
   assert.equal(calls.at(-1)?.aborted, true);
+  minter.close();
 });

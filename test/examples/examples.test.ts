@@ -1,13 +1,20 @@
 /** Every example does what its README says. */
 import assert from 'node:assert/strict';
+import { X509Certificate } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
 import { fetch, ProxyAgent } from 'undici';
+import { authorityFrom, certificateName, Minter, openAuthority, type Signer } from '../../src/certs/index.js';
 import { Example } from '../support/example.js';
 import { httpOrigin } from '../support/origins.js';
 import { run } from '../support/programs.js';
 import { later, temporaryDirectory } from '../support/stage.js';
+
+interface ChildSigner extends Signer {
+  readonly pid: number | undefined;
+  close(): void;
+}
 
 /** The proxy and the CA file in the `curl` line that an example printed. */
 async function proxyOf(t: TestContext, example: Example): Promise<ProxyAgent> {
@@ -18,7 +25,7 @@ async function proxyOf(t: TestContext, example: Example): Promise<ProxyAgent> {
 }
 
 describe('examples/', () => {
-  const tested = new Set(['mock-an-api', 'rewrite-headers', 'record-log', 'test-with-proxy']);
+  const tested = new Set(['mock-an-api', 'rewrite-headers', 'record-log', 'test-with-proxy', 'child-signer']);
 
   test('all of them are run here', async () => {
     const entries = await readdir(join(process.cwd(), 'examples'), { withFileTypes: true });
@@ -95,6 +102,39 @@ describe('examples/', () => {
       ],
     );
     assert.match(example.output, new RegExp(`127\\.0\\.0\\.1:${port} *│ 2 +│ 0 +│ 8 `));
+  });
+
+  test('child-signer signs in another process, and starts it again', async (t) => {
+    const dir = await temporaryDirectory(t);
+    await openAuthority({ dir });
+    const certificatePem = await readFile(join(dir, 'ca.pem'), 'utf8');
+    const file = join(process.cwd(), 'examples/child-signer/child-signer.mjs');
+    const { ChildSigner } = (await import(file)) as { ChildSigner: new (file: string) => ChildSigner };
+    const signer = new ChildSigner(join(dir, 'ca-key.pem'));
+    later(t, () => {
+      signer.close();
+    });
+    const minter = new Minter({ issuer: authorityFrom({ certificatePem, signer, dir }) });
+    later(t, () => {
+      minter.close();
+    });
+    const ca = new X509Certificate(certificatePem);
+    const mint = async (): Promise<void> => {
+      const { certificatePem: leaf } = await minter.mint(certificateName('a.example.com'));
+      assert.ok(new X509Certificate(leaf).verify(ca.publicKey));
+    };
+    await Promise.all([mint(), mint()]);
+    const first = signer.pid ?? 0;
+    process.kill(first, 'SIGSTOP');
+    const waiting = mint();
+    process.kill(first, 'SIGKILL');
+    await assert.rejects(waiting, /the signer ended \(SIGKILL\)/);
+    await mint();
+    assert.notEqual(signer.pid, first);
+
+    const example = await Example.start(t, 'child-signer/proxy.mjs', dir);
+    await example.printed(/^curl --proxy http:/m);
+    assert.equal(await example.interrupt(), 0, example.output);
   });
 
   test('record-log says how it is used', async (t) => {

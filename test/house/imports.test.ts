@@ -29,7 +29,8 @@ const text = (breaches: readonly Breach[]): string =>
 describe('src/ keeps the rules of the house', async () => {
   const modules = await readSources(root);
   const manifest: unknown = JSON.parse(await readFile(`${root}/package.json`, 'utf8'));
-  const dependencies = Object.keys((manifest as { dependencies?: object }).dependencies ?? {});
+  const declared = manifest as { dependencies?: object; peerDependencies?: object };
+  const dependencies = Object.keys({ ...declared.dependencies, ...declared.peerDependencies });
 
   test('there are files to look at', () => {
     assert.ok(modules.length > 0);

@@ -1,0 +1,35 @@
+/** What a backend holds, for people: told without opening anything. */
+import { type CertificateKey, identify, type StoreEntry } from './store.js';
+import type { ListedEntry, StoreBackend } from './store-backend.js';
+import { describeEntry } from './stored-entry.js';
+
+/** The key of entries for which neither their names nor their contents tell one. */
+const unknownKey: CertificateKey = { host: '?', authority: '?', profile: 'p256' };
+
+/** All entries at `now`. Rejects with `ERR_STORE_UNAVAILABLE`. */
+export async function* listEntries(backend: StoreBackend, now: () => number): AsyncIterable<StoreEntry> {
+  for await (const listed of backend.list()) yield describe(listed, now());
+}
+
+function describe({ key, entry, bytes }: ListedEntry, now: number): StoreEntry {
+  const described = describeEntry(entry);
+  if (!described.ok) return { key: key ?? unknownKey, state: 'broken', problem: described.problem, bytes };
+  if (key && identify(key) !== identify(described.key)) {
+    return { key, state: 'broken', problem: `it belongs to ${described.key.host}`, bytes };
+  }
+  const { certificatePem, serial, notBefore, notAfter } = described;
+  const state = now < notAfter ? 'valid' : 'expired';
+  return { key: described.key, state, bytes, certificatePem, serial, notBefore, notAfter };
+}
+
+/** Removes the entry for `key`; for the key of those that have none, all of these. Whether there was one. */
+export async function deleteEntry(backend: StoreBackend, key: CertificateKey): Promise<boolean> {
+  if (identify(key) !== identify(unknownKey)) return await backend.delete(key);
+  let found = false;
+  for await (const listed of backend.list()) {
+    if (listed.key || describeEntry(listed.entry).ok) continue;
+    await listed.remove();
+    found = true;
+  }
+  return found;
+}

@@ -1,0 +1,127 @@
+/**
+ * One TLS context that serves every host its own leaf. OpenSSL copies the certificate, the key and the session
+ * id context of a context into a connection when the connection is made, so setting them just before is enough.
+ *
+ * The setters are Node's own, without documentation: they are there from Node 20 to 26. `sharedContextWorks`
+ * finds out by handshakes, and who uses this has contexts of their own to fall back on.
+ */
+import { type SecureContext, type SecureContextOptions, createSecureContext } from 'node:tls';
+import type { TicketKeys } from './ticket-keys.js';
+
+/** What a host's connections are made with. */
+export interface ServedLeaf {
+  /** The leaf, and the CA's chain. */
+  readonly chainPem: string;
+  readonly privateKeyPem: string;
+  /** At most 32 bytes that are this host's alone: a ticket is only good where they are the same. */
+  readonly sessionIdContext: string;
+}
+
+/** The setters of what `SecureContext.context` holds. */
+interface Setters {
+  setCert(pem: string): void;
+  setKey(pem: string): void;
+  setSessionIdContext(id: string): void;
+}
+
+interface Shared {
+  readonly secureContext: SecureContext;
+  readonly setters: Setters;
+  readonly ticketKeys: Buffer;
+  /** Whose leaf is set; `undefined` after a failure. */
+  leaf: ServedLeaf | undefined;
+}
+
+export interface SharedContextsOptions {
+  /** What every context has; `key` and `cert` are set here. */
+  readonly context: SecureContextOptions;
+  readonly ticketKeys: TicketKeys;
+}
+
+/**
+ * The shared contexts, one for each kind of key. A context has a place for each kind, and OpenSSL chooses by what
+ * the client can: with one context for all kinds a client that wants RSA would be given the RSA leaf of the host
+ * before. For the same reason `load` takes only a leaf whose certificate and key are of one kind.
+ */
+export class SharedContexts {
+  readonly #options: SharedContextsOptions;
+  readonly #shared = new Map<KeyKind, Shared>();
+
+  constructor(options: SharedContextsOptions) {
+    this.#options = options;
+  }
+
+  /** Whether `load` would have nothing to do. */
+  holds(leaf: ServedLeaf): boolean {
+    for (const shared of this.#shared.values()) {
+      if (shared.leaf === leaf) return shared.ticketKeys === this.#options.ticketKeys.current;
+    }
+    return false;
+  }
+
+  /**
+   * The context with `leaf` in it, until the next call: for the very next statement only. `undefined` when such
+   * keys are not served this way. Throws OpenSSL's error when certificate and key do not belong together.
+   */
+  load(leaf: ServedLeaf): SecureContext | undefined {
+    const kind = kindOf(leaf);
+    const shared = kind && this.#obtain(kind);
+    if (!shared) return undefined;
+    if (shared.leaf === leaf) return shared.secureContext;
+    shared.leaf = undefined;
+    shared.setters.setCert(leaf.chainPem);
+    shared.setters.setKey(leaf.privateKeyPem);
+    shared.setters.setSessionIdContext(leaf.sessionIdContext);
+    shared.leaf = leaf;
+    return shared.secureContext;
+  }
+
+  close(): void {
+    this.#shared.clear();
+  }
+
+  #obtain(kind: KeyKind): Shared | undefined {
+    const ticketKeys = this.#options.ticketKeys.current;
+    const existing = this.#shared.get(kind);
+    if (existing?.ticketKeys === ticketKeys) return existing;
+    const secureContext = createSecureContext({ ...this.#options.context, ticketKeys });
+    const setters: unknown = secureContext.context;
+    if (!hasSetters(setters)) return undefined;
+    const shared: Shared = { secureContext, setters, ticketKeys, leaf: undefined };
+    this.#shared.set(kind, shared);
+    return shared;
+  }
+}
+
+function hasSetters(context: unknown): context is Setters {
+  if (typeof context !== 'object' || context === null) return false;
+  return ['setCert', 'setKey', 'setSessionIdContext'].every(
+    (name) => typeof (context as Readonly<Record<string, unknown>>)[name] === 'function',
+  );
+}
+
+type KeyKind = 'p256' | 'rsa';
+
+/** The AlgorithmIdentifier as it stands in a SubjectPublicKeyInfo and in PKCS #8 alike (RFC 5480 §2.1, RFC 8017 A.1). */
+const identifiers: readonly (readonly [kind: KeyKind, der: Buffer])[] = [
+  ['p256', Buffer.from('301306072a8648ce3d020106082a8648ce3d030107', 'hex')],
+  ['rsa', Buffer.from('300d06092a864886f70d0101010500', 'hex')],
+];
+
+/** The kind of certificate and key, when it is the same, one of ours, and plain to see. */
+function kindOf({ chainPem, privateKeyPem }: ServedLeaf): KeyKind | undefined {
+  const certificate = firstDer(chainPem, 'CERTIFICATE');
+  const key = firstDer(privateKeyPem, 'PRIVATE KEY');
+  if (!certificate || !key) return undefined;
+  const kinds = identifiers.filter(([, der]) => certificate.includes(der));
+  // In PKCS #8 the algorithm follows on the version, within the first bytes.
+  const found = kinds.find(([, der]) => key.subarray(0, 48).includes(der));
+  return kinds.length === 1 ? found?.[0] : undefined;
+}
+
+function firstDer(pem: string, label: string): Buffer | undefined {
+  const begin = `-----BEGIN ${label}-----`;
+  if (!pem.startsWith(begin)) return undefined;
+  const end = pem.indexOf('-----END', begin.length);
+  return end < 0 ? undefined : Buffer.from(pem.slice(begin.length, end), 'base64');
+}
