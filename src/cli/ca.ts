@@ -80,6 +80,11 @@ export async function caTrust(typed: Arguments<'ca trust'>): Promise<number> {
   return 0;
 }
 
+/** The CA in `dir`. Rejects as `openAuthority` does, and with `ERR_CA_MISSING` where there is none. */
+export function openExistingAuthority(dir: string): Promise<Authority> {
+  return open(dir, false);
+}
+
 /** The CA in `dir`; where there is none, `create` decides between making it and `ERR_CA_MISSING`. */
 async function open(dir: string, create: boolean): Promise<Authority> {
   try {

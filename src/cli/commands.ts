@@ -16,6 +16,7 @@ import {
   parseStore,
   parseText,
   parseTimeout,
+  parseWorkers,
   type Setting,
   type StoreChoice,
   timeoutDefaults,
@@ -74,6 +75,18 @@ const proxyOptions = {
     about: 'Client connections at one time; one more gets 503. The same as --limit connections=N.',
     parse: parseCount(1),
   } satisfies Value<number>,
+  leafProfile: {
+    kind: 'value',
+    placeholder: 'PROFILE',
+    about: 'The kind of key that leaf certificates have: p256, or rsa-2048 for clients that know no other.',
+    parse: parseChoice('p256', 'rsa-2048'),
+    default: 'p256',
+  } satisfies Value<'p256' | 'rsa-2048'>,
+  wildcardLeaves: {
+    kind: 'flag',
+    about:
+      'One leaf certificate per parent domain, where browsers take one. Needs the package tldts (npm install tldts).',
+  } satisfies Flag,
   timeout: {
     kind: 'list',
     placeholder: 'NAME=DURATION',
@@ -123,7 +136,8 @@ const run = {
     store: {
       kind: 'value',
       placeholder: 'STORE',
-      about: 'Where leaf certificates are kept. This version has memory only.',
+      about:
+        'Where leaf certificates are kept: memory, file:DIR (shared by the processes of a machine), or redis://HOST:PORT (by machines). Private keys are sealed there.',
       parse: parseStore,
       default: 'memory',
     } satisfies Value<StoreChoice>,
@@ -137,8 +151,8 @@ const run = {
     workers: {
       kind: 'value',
       placeholder: 'N',
-      about: 'Processes that share the port. This version has 1 only.',
-      parse: parseCount(1),
+      about: 'Processes that share the port and the store; auto is one per CPU.',
+      parse: parseWorkers,
       default: '1',
     } satisfies Value<number>,
     uiPort: {
@@ -163,6 +177,7 @@ const run = {
     'sallyport',
     'sallyport run --port 0 --ca-dir ./ca --log-format json',
     'sallyport run --upstream-ca corporate-ca.pem --timeout connect=3s --limit head=128KiB',
+    'sallyport run --workers 4 --store file:./certificates',
   ],
 } as const satisfies Command;
 
@@ -299,6 +314,92 @@ const caTrust = {
   examples: ['sallyport ca trust --print', 'sallyport ca trust --print --for firefox --for java'],
 } as const satisfies Command;
 
+/** Which store the commands of `certs` work on. */
+const certsOptions = {
+  store: {
+    kind: 'value',
+    placeholder: 'STORE',
+    about: 'memory (that of the running proxy with this CA), file:DIR or redis://HOST:PORT.',
+    parse: parseStore,
+    default: 'memory',
+  } satisfies Value<StoreChoice>,
+  caDir,
+  pid: {
+    kind: 'value',
+    placeholder: 'PID',
+    about: 'Which running proxy to ask, where several run with this CA.',
+    parse: parseCount(1),
+  } satisfies Value<number>,
+  json,
+} as const;
+
+const certsList = {
+  usage: 'certs list [options]',
+  about: 'List the certificates of a store.',
+  details: ['A line per certificate: host, key profile, end, serial, state (valid, expired, broken), size.'],
+  operands: 'none',
+  options: certsOptions,
+  examples: ['sallyport certs list', 'sallyport certs list --store file:./certificates --json'],
+} as const satisfies Command;
+
+const certsShow = {
+  usage: 'certs show HOST [options]',
+  about: 'Show the certificate for a host.',
+  details: ['Fails when there is none. The private key is never shown.'],
+  operands: 'words',
+  options: {
+    ...certsOptions,
+    pem: { kind: 'flag', about: 'Print the certificate as PEM.' } satisfies Flag,
+  },
+  examples: ['sallyport certs show example.com', 'sallyport certs show example.com --pem'],
+} as const satisfies Command;
+
+const certsPurge = {
+  usage: 'certs purge (--expired | --host HOST | --all) [options]',
+  about: 'Remove certificates from a store.',
+  details: [
+    'They are made anew when a proxy looks for them in the store again. --expired removes broken entries too. A proxy that runs goes on with the hosts that it has at hand, until they are renewed or it is started anew.',
+  ],
+  operands: 'none',
+  options: {
+    ...certsOptions,
+    expired: { kind: 'flag', about: 'Those that have ended, and those that cannot be read.' } satisfies Flag,
+    host: {
+      kind: 'value',
+      placeholder: 'HOST',
+      about: 'Those for this host.',
+      parse: parseText,
+    } satisfies Value<string>,
+    all: { kind: 'flag', about: 'All of them.' } satisfies Flag,
+  },
+  examples: [
+    'sallyport certs purge --expired --store file:./certificates',
+    'sallyport certs purge --host example.com',
+  ],
+} as const satisfies Command;
+
+const certsWarm = {
+  usage: 'certs warm HOST … [options]',
+  about: 'Have certificates made before anybody asks for them.',
+  details: [
+    'Says for each host whether its certificate was made, found, or failed; exits with 1 if one failed.',
+  ],
+  operands: 'words',
+  options: certsOptions,
+  examples: ['sallyport certs warm example.com www.example.com --store file:./certificates'],
+} as const satisfies Command;
+
+const certsStats = {
+  usage: 'certs stats [options]',
+  about: 'Count what is in a store, and what the running proxy did with it.',
+  details: [
+    'The counters are those of the proxy that runs with this CA, if one does: all its workers together.',
+  ],
+  operands: 'none',
+  options: certsOptions,
+  examples: ['sallyport certs stats', 'sallyport certs stats --store file:./certificates --json'],
+} as const satisfies Command;
+
 const doctor = {
   usage: 'doctor [options]',
   about: 'Check this machine, and make one intercepted request end to end.',
@@ -336,6 +437,11 @@ export const commands = {
   'ca export': caExport,
   'ca import': caImport,
   'ca trust': caTrust,
+  'certs list': certsList,
+  'certs show': certsShow,
+  'certs purge': certsPurge,
+  'certs warm': certsWarm,
+  'certs stats': certsStats,
   doctor,
 } as const satisfies Readonly<Record<string, Command>>;
 

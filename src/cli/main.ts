@@ -41,7 +41,10 @@ async function main(args: readonly string[]): Promise<void> {
     await end(0);
   } catch (thrown) {
     const error = toSallyportError(thrown);
-    if (error.code === 'ERR_INTERNAL' && error !== thrown) {
+    if ('silent' in error) {
+      // A worker whose primary says what is wrong.
+      await end(statusOf(error));
+    } else if (error.code === 'ERR_INTERNAL' && error !== thrown) {
       await end(1, internalReport(error));
     } else {
       await end(statusOf(error), errorLine(error, command));
@@ -75,6 +78,26 @@ async function perform(name: CommandName, args: readonly string[]): Promise<numb
     case 'ca trust': {
       const { help, values } = parseArguments(commands['ca trust'].options, args);
       return help ? await printHelp(name) : await (await import('./ca.js')).caTrust(values);
+    }
+    case 'certs list': {
+      const { help, values } = parseArguments(commands['certs list'].options, args);
+      return help ? await printHelp(name) : await (await import('./certs.js')).certsList(values);
+    }
+    case 'certs show': {
+      const { help, values, operands } = parseArguments(commands['certs show'].options, args, 'words');
+      return help ? await printHelp(name) : await (await import('./certs.js')).certsShow(values, operands);
+    }
+    case 'certs purge': {
+      const { help, values } = parseArguments(commands['certs purge'].options, args);
+      return help ? await printHelp(name) : await (await import('./certs.js')).certsPurge(values);
+    }
+    case 'certs warm': {
+      const { help, values, operands } = parseArguments(commands['certs warm'].options, args, 'words');
+      return help ? await printHelp(name) : await (await import('./certs.js')).certsWarm(values, operands);
+    }
+    case 'certs stats': {
+      const { help, values } = parseArguments(commands['certs stats'].options, args);
+      return help ? await printHelp(name) : await (await import('./certs.js')).certsStats(values);
     }
     case 'doctor': {
       const { help, values } = parseArguments(commands.doctor.options, args);

@@ -52,14 +52,17 @@ type ValueOf<O extends Option> = O extends Flag
         : T | undefined
       : never;
 
-/** What stands after the options: nothing, or a command of the user's with its own arguments. */
-export type Operands = 'none' | 'command';
+/**
+ * What is not an option: nothing, a command of the user's with its own arguments after the options, or words
+ * that may stand between the options too.
+ */
+export type Operands = 'none' | 'command' | 'words';
 
 export interface ParsedArguments<T extends OptionTable> {
   /** Whether `--help` or `-h` was met; everything else is then as far as it was read. */
   readonly help: boolean;
   readonly values: OptionValues<T>;
-  /** The user's command and its arguments, untouched; empty where a command takes none. */
+  /** The words, or the user's command and its arguments, untouched; empty where a command takes none. */
   readonly operands: readonly string[];
 }
 
@@ -78,6 +81,7 @@ export function parseArguments<T extends OptionTable>(
   operands: Operands = 'none',
 ): ParsedArguments<T> {
   const typed = new Map<string, string[]>();
+  const words: string[] = [];
   let help = false;
   let index = 0;
   for (; index < args.length && !help; index += 1) {
@@ -86,7 +90,11 @@ export function parseArguments<T extends OptionTable>(
       index += 1;
       break;
     }
-    if (!argument.startsWith('-') || argument === '-') break;
+    if (!argument.startsWith('-') || argument === '-') {
+      if (operands !== 'words') break;
+      words.push(argument);
+      continue;
+    }
     if (argument === '--help' || argument === '-h') {
       help = true;
       continue;
@@ -106,7 +114,7 @@ export function parseArguments<T extends OptionTable>(
     if (attached === undefined) index += 1;
     texts.push(text);
   }
-  const rest = help ? [] : args.slice(index);
+  const rest = help ? [] : [...words, ...args.slice(index)];
   if (operands === 'none' && rest.length > 0) throw stray(rest[0] ?? '', table);
   return { help, values: evaluate(table, typed, help), operands: rest };
 }

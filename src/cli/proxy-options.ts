@@ -11,6 +11,8 @@ export interface ProxyArguments {
   readonly upstreamCa: string | undefined;
   readonly insecureUpstream: boolean;
   readonly noVia: boolean;
+  readonly leafProfile: 'p256' | 'rsa-2048';
+  readonly wildcardLeaves: boolean;
   readonly maxConnections: number | undefined;
   readonly timeout: readonly Setting<keyof Timeouts>[];
   readonly limit: readonly Setting<keyof Limits>[];
@@ -37,6 +39,8 @@ export async function proxyOptionsFrom(
     caDir: typed.caDir,
     verifyUpstream: !typed.insecureUpstream,
     via: !typed.noVia,
+    leafProfile: typed.leafProfile,
+    wildcardLeaves: typed.wildcardLeaves,
     limits,
     timeouts: gather(typed.timeout, '--timeout'),
     ...(typed.upstreamCa === undefined

@@ -1,5 +1,5 @@
 /** What the values of options may look like. Each parser throws `ERR_OPTION_VALUE` that names the option. */
-import { homedir } from 'node:os';
+import { availableParallelism, homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { isIP } from 'node:net';
 import { type Bytes, type Milliseconds, parseBytes, parseDuration } from '../base/bytes.js';
@@ -40,6 +40,18 @@ export function parseCount(least: number): ParseValue<number> {
   };
 }
 
+const mostWorkers = 1024;
+
+/** A number of processes; `auto` is one for each CPU that this process may use. */
+export function parseWorkers(text: string, option: string): number {
+  if (text === 'auto') return availableParallelism();
+  const count = /^\d{1,4}$/.test(text) ? Number(text) : Number.NaN;
+  if (!(count >= 1 && count <= mostWorkers)) {
+    throw wrong(option, `a number of processes from 1 to ${mostWorkers}, or auto`, text, ['auto']);
+  }
+  return count;
+}
+
 /** One of a few words. */
 export function parseChoice<T extends string>(...choices: readonly T[]): ParseValue<T> {
   return (text, option) => {
@@ -76,7 +88,9 @@ export function parseStore(text: string, option: string): StoreChoice {
   if (text === 'memory') return { kind: 'memory' };
   if (/^file:./.test(text)) return { kind: 'file', directory: parsePath(text.slice(5)) };
   if (/^rediss?:\/\/./.test(text) && URL.canParse(text)) return { kind: 'redis', url: text };
-  throw wrong(option, 'memory, file:DIR or redis://HOST:PORT', text, ['memory']);
+  // Nothing that may be a password is printed.
+  const shown = text.replace(/:.*@/, ':***@');
+  throw wrong(option, 'memory, file:DIR or redis://HOST:PORT', shown, ['memory']);
 }
 
 const leastReadBuffer: Bytes = 4096;

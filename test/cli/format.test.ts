@@ -31,7 +31,7 @@ const tls = (version: string): LegTls => ({
 const end: ExchangeEnd = {
   id: '7',
   client: { connection: 3, address: '127.0.0.1', port: 50_000, tls: tls('TLSv1.3') },
-  server: { address: '192.0.2.1', port: 443, reused: true, tls: tls('TLSv1.2') },
+  server: { address: '192.0.2.1', port: 443, reused: true, tls: tls('TLSv1.2'), certificates: [] },
   method: 'GET',
   url: 'https://example.com/path?q=1',
   status: 200,
@@ -64,7 +64,7 @@ describe('lines for people', () => {
 
   test('an upload, a new connection, no TLS', () => {
     const client = { ...end.client, tls: undefined };
-    const server = { address: '192.0.2.1', port: 80, reused: false, tls: undefined };
+    const server = { address: '192.0.2.1', port: 80, reused: false, tls: undefined, certificates: [] };
     const line = formatExchange({ ...end, client, server, method: 'PUT', requestBytes: 5 }, plain);
     assert.match(line, / PUT \S+ 200 ↑5 B 1\.2 KiB 34 ms plain new$/);
   });

@@ -1,0 +1,187 @@
+/** `sallyport certs …` on a store in a directory, and on the memory of a running proxy. */
+import assert from 'node:assert/strict';
+import { X509Certificate } from 'node:crypto';
+import { readdirSync, statSync, writeFileSync } from 'node:fs';
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, test, type TestContext } from 'node:test';
+import { redisServer } from '../support/redis.js';
+import { handshake } from './certs-support.js';
+import { sallyport, start, startProxy, temporaryDirectory } from './support.js';
+
+interface Place {
+  readonly certs: (...args: readonly string[]) => ReturnType<typeof sallyport>;
+  readonly json: (...args: readonly string[]) => Promise<Readonly<Record<string, unknown>>>;
+}
+
+function place(t: TestContext, where: readonly string[]): Place {
+  const certs = (...args: readonly string[]): ReturnType<typeof sallyport> =>
+    sallyport(t, ['certs', ...args, ...where]);
+  const json = async (...args: readonly string[]): Promise<Readonly<Record<string, unknown>>> => {
+    const { status, stdout, stderr } = await certs(...args, '--json');
+    assert.equal(status, 0, stderr);
+    return JSON.parse(stdout) as Readonly<Record<string, unknown>>;
+  };
+  return { certs, json };
+}
+
+async function filePlace(t: TestContext): Promise<Place & { readonly store: string }> {
+  const directory = await temporaryDirectory(t);
+  const caDir = join(directory, 'ca');
+  await sallyport(t, ['ca', 'show', '--create', '--ca-dir', caDir]);
+  const store = join(directory, 'store');
+  return { ...place(t, ['--ca-dir', caDir, '--store', `file:${store}`]), store };
+}
+
+/** The whole life of two certificates, in a place that has none. */
+async function life({ certs, json }: Place): Promise<void> {
+  assert.equal((await certs('list')).stdout, 'no certificates\n');
+  const warmed = await certs('warm', 'b.example.com', 'A.example.com.', '127.0.0.1');
+  assert.equal(warmed.status, 0, warmed.stderr);
+  assert.match(warmed.stdout, /^b\.example\.com +made +[0-9a-f]+ +in 19\d days\na\.example\.com +made/);
+  assert.match((await certs('warm', 'a.example.com')).stdout, /^a\.example\.com +found/);
+
+  const list = (await certs('list')).stdout.trimEnd().split('\n');
+  assert.match(list[0] ?? '', /^HOST +PROFILE +EXPIRES +SERIAL +STATE +SIZE$/);
+  assert.deepEqual(
+    list.slice(1).map((line) => line.split(' ')[0]),
+    ['127.0.0.1', 'a.example.com', 'b.example.com'],
+  );
+  assert.match(list[2] ?? '', / p256 +\d{4}-\S+Z \(in 19\d days\) +[0-9a-f]{30,} +valid +[\d.]+ (KiB|B)$/);
+
+  const shown = await certs('show', 'a.example.com');
+  for (const part of [
+    /^host +a\.example\.com$/m,
+    /^names +a\.example\.com$/m,
+    /^SHA-256 +([0-9A-F]{2}:){31}/m,
+  ]) {
+    assert.match(shown.stdout, part);
+  }
+  const pem = await certs('show', 'a.example.com', '--pem');
+  assert.equal(new X509Certificate(pem.stdout).checkHost('a.example.com'), 'a.example.com');
+  const [record] = (await json('show', 'a.example.com'))['certificates'] as Readonly<
+    Record<string, unknown>
+  >[];
+  assert.deepEqual(record?.['names'], ['a.example.com']);
+  for (const { stdout } of [shown, pem]) assert.doesNotMatch(stdout, /PRIVATE KEY/);
+  assert.doesNotMatch(JSON.stringify(record), /PRIVATE KEY|privateKey/);
+
+  assert.equal((await json('stats'))['entries'], 3);
+  assert.equal((await certs('purge', '--expired')).stdout, '0 certificates removed\n');
+  assert.equal((await certs('purge', '--host', 'A.example.com')).stdout, '1 certificate removed\n');
+  const missing = await certs('show', 'a.example.com');
+  assert.equal(missing.status, 1);
+  assert.match(missing.stderr, /^sallyport: ERR_CERTIFICATE_MISSING: [^\n]*\n$/);
+  assert.deepEqual(await json('purge', '--all'), { removed: 2 });
+  assert.equal((await json('stats'))['entries'], 0);
+}
+
+describe('a store in a directory', () => {
+  test('warm, list, show, stats, purge', async (t) => {
+    await life(await filePlace(t));
+  });
+
+  test('a host that is none fails alone, with status 1', async (t) => {
+    const { certs } = await filePlace(t);
+    const { status, stdout } = await certs('warm', 'good.example.com', 'bad host');
+    assert.equal(status, 1);
+    assert.match(stdout, /^good\.example\.com +made .*\nbad host +failed +ERR_LEAF_CERTIFICATE: /);
+  });
+
+  test('what is broken is listed as such, and goes with what has expired', async (t) => {
+    const { certs, store } = await filePlace(t);
+    await certs('warm', 'a.example.com');
+    const files = (await readdir(store, { recursive: true, withFileTypes: true })).filter((file) =>
+      file.isFile(),
+    );
+    const entry = files
+      .map((file) => join(file.parentPath, file.name))
+      .find((path) => statSync(path).size > 500);
+    assert.ok(entry !== undefined, 'there is an entry');
+    writeFileSync(entry, 'nonsense');
+    assert.match((await certs('list')).stdout, / broken /);
+    assert.equal((await certs('purge', '--expired')).stdout, '1 certificate removed\n');
+  });
+
+  test('one selector, one host, a CA: what is missing is said', async (t) => {
+    const { certs } = await filePlace(t);
+    for (const args of [['purge'], ['purge', '--all', '--expired'], ['show'], ['warm'], ['show', 'a', 'b']]) {
+      const { status, stderr } = await certs(...args);
+      assert.equal(status, 2, args.join(' '));
+      assert.match(stderr, /^sallyport: ERR_OPTION_VALUE: [^\n]*\n$/);
+    }
+    const directory = await temporaryDirectory(t);
+    const { status, stderr } = await sallyport(t, ['certs', 'list', '--store', `file:${directory}`]);
+    assert.equal(status, 1);
+    assert.match(stderr, /^sallyport: ERR_CA_MISSING: /);
+  });
+});
+
+test('a store in Redis: warm, list, show, stats, purge', async (t) => {
+  const caDir = join(await temporaryDirectory(t), 'ca');
+  await sallyport(t, ['ca', 'show', '--create', '--ca-dir', caDir]);
+  const { url } = await redisServer(t);
+  await life(place(t, ['--ca-dir', caDir, '--store', url]));
+});
+
+describe('the memory of a running proxy', () => {
+  for (const workers of ['1', '2']) {
+    test(`warm, list, show, stats, purge: ${workers} processes`, async (t) => {
+      const proxy = await startProxy(t, ['--workers', workers]);
+      await life(place(t, ['--ca-dir', proxy.caDir]));
+    });
+
+    test(`what was warmed is served: ${workers} processes`, async (t) => {
+      const proxy = await startProxy(t, ['--workers', workers, '--quiet']);
+      const { json } = place(t, ['--ca-dir', proxy.caDir]);
+      const [warmed] = (await json('warm', 'warm.example.com'))['hosts'] as { readonly serial: string }[];
+      for (let index = 0; index < 4; index += 1) {
+        const { serial } = await handshake(proxy, { host: 'warm.example.com', port: 9 });
+        assert.equal(serial.toLowerCase(), warmed?.serial);
+      }
+    });
+  }
+
+  test('the socket is its owner’s alone, and is removed; one left behind by the dead too', async (t) => {
+    const proxy = await startProxy(t);
+    const run = join(proxy.caDir, 'run');
+    assert.equal(statSync(run).mode & 0o777, 0o700);
+    assert.equal(statSync(join(run, `${proxy.child.pid}.sock`)).mode & 0o777, 0o600);
+    proxy.child.kill('SIGKILL');
+    await proxy.ended;
+    assert.equal(readdirSync(run).length, 1);
+    const { certs } = place(t, ['--ca-dir', proxy.caDir]);
+    const { status, stderr } = await certs('list');
+    assert.equal(status, 1);
+    assert.match(stderr, /^sallyport: ERR_CONTROL: no proxy runs with the CA in [^\n]*\n$/);
+    const next = await start(t, ['run', '--port', '0', '--ca-dir', proxy.caDir]);
+    await next.sees(/^listening on /m);
+    assert.deepEqual(readdirSync(run), [`${next.child.pid}.sock`]);
+    next.child.kill('SIGTERM');
+    await next.ended;
+    assert.deepEqual(readdirSync(run), []);
+  });
+
+  test('two proxies with one CA: --pid says which', async (t) => {
+    const first = await startProxy(t);
+    const second = await start(t, ['run', '--port', '0', '--ca-dir', first.caDir]);
+    await second.sees(/^listening on /m);
+    const { certs } = place(t, ['--ca-dir', first.caDir]);
+    const { status, stderr } = await certs('list');
+    assert.equal(status, 1);
+    assert.match(stderr, /ERR_CONTROL: several proxies run with this CA: give --pid, one of \d+, \d+\./);
+    assert.equal((await certs('warm', 'a.example.com', '--pid', String(second.child.pid))).status, 0);
+    assert.match((await certs('list', '--pid', String(second.child.pid))).stdout, /a\.example\.com/);
+    assert.equal((await certs('list', '--pid', String(first.child.pid))).stdout, 'no certificates\n');
+  });
+
+  test('a path that is too long for a socket: said once, and the proxy runs', async (t) => {
+    const long = join(await temporaryDirectory(t), 'd'.repeat(90));
+    const proxy = await start(t, ['run', '--port', '0', '--ca-dir', long]);
+    await proxy.sees(/^listening on /m);
+    assert.match(proxy.stderr, /^sallyport: the path of the control socket would be too long: .*$/m);
+    const { status, stderr } = await sallyport(t, ['certs', 'list', '--ca-dir', long]);
+    assert.equal(status, 1);
+    assert.match(stderr, /^sallyport: ERR_CONTROL: /);
+  });
+});
