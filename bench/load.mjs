@@ -7,6 +7,7 @@
  * Any of them is answered with { error: string } when it fails.
  */
 import { MODES } from './modes/index.mjs';
+import { prepareStore } from './modes/store.mjs';
 
 /**
  * @typedef {object} Job
@@ -18,6 +19,7 @@ import { MODES } from './modes/index.mjs';
  * @property {number} seconds no operation begins after this
  * @property {number} size bytes of one large body
  * @property {number} firstHost the first new host that has not been asked for yet
+ * @property {number} [rate] store: new connections a second
  */
 
 /**
@@ -33,7 +35,7 @@ import { MODES } from './modes/index.mjs';
 
 /** @typedef {{ prepare?: Job, go?: true, finish?: true }} Message */
 
-/** @type {import('./modes/index.mjs').Running | undefined} */
+/** @type {{ go: () => Promise<object>, finish: () => Promise<void> } | undefined} */
 let running;
 
 process.on('message', (/** @type {Message} */ message) => void obey(message));
@@ -44,9 +46,9 @@ process.on('SIGINT', () => undefined);
 async function obey(message) {
   try {
     if (message.prepare !== undefined) {
-      const mode = MODES[message.prepare.mode];
-      if (mode === undefined) throw new Error(`no mode ${message.prepare.mode}`);
-      running = await mode.prepare(message.prepare);
+      const prepare = message.prepare.mode === 'store' ? prepareStore : MODES[message.prepare.mode]?.prepare;
+      if (prepare === undefined) throw new Error(`no mode ${message.prepare.mode}`);
+      running = await prepare(message.prepare);
       process.send?.({ ready: true });
     } else if (message.go === true && running !== undefined) {
       process.send?.({ result: await running.go() });

@@ -12,6 +12,8 @@ import { parseOptions } from './lib/options.mjs';
 import { Rig } from './lib/rig.mjs';
 import { MODES } from './modes/index.mjs';
 import { PEERS } from './peers/index.mjs';
+import { manyHosts } from './hosts.mjs';
+import { storeExperiment } from './store.mjs';
 import { profilingFlags, renderProfiles } from './profile.mjs';
 import { NOT_APPLICABLE, renderTable, summarize } from './table.mjs';
 
@@ -34,6 +36,8 @@ for (const [signal, status] of /** @type {const} */ ([
 try {
   const options = parseOptions(process.argv.slice(2));
   if (typeof options === 'string') console.log(options);
+  else if (options.modes.includes('store')) await storeExperiment(options, ROOT, process.argv.slice(2));
+  else if (options.modes.includes('hosts')) await manyHosts(options, ROOT, process.argv.slice(2));
   else await run(options);
 } catch (error) {
   console.error(`bench: ${reason(error)}`);

@@ -11,6 +11,8 @@ import { DEFAULT_PEERS, PEERS } from '../peers/index.mjs';
  * @property {string} baseline the peer that the others are compared with
  * @property {string} node executable of the peers that run on Node
  * @property {number} seconds
+ * @property {number} rate
+ * @property {number} many
  * @property {number} clients
  * @property {number} transfers
  * @property {number} requests
@@ -34,11 +36,15 @@ const NUMBERS = /** @type {const} */ ({
   clients: [16, 'clients at a time in keepalive, fresh, cold and idle'],
   transfers: [4, 'clients at a time in bulk and upload'],
   seconds: [10, 'the longest that one peer is measured in one mode and round'],
+  rate: [50, 'store: new connections a second'],
+  many: [100_000, 'hosts: how many are visited'],
 });
 
 const DEFAULT_MODES = ['keepalive', 'fresh', 'bulk', 'upload'];
 /** `held` comes with `idle`. */
 const NAMED_MODES = Object.keys(MODES).filter((mode) => mode !== 'held');
+/** Experiments of their own, each run alone. */
+const EXPERIMENTS = ['store', 'hosts'];
 
 /**
  * @param {string[]} args
@@ -65,7 +71,8 @@ export function parseOptions(args) {
   if (values.help === true) return help();
 
   const known = PEERS.map(({ name }) => name);
-  const modes = list('modes', values.modes, DEFAULT_MODES, NAMED_MODES);
+  const alone = EXPERIMENTS.filter((name) => name === values.modes);
+  const modes = alone.length > 0 ? alone : list('modes', values.modes, DEFAULT_MODES, NAMED_MODES);
   if (values.profile !== undefined) list('profile', values.profile, [], known);
   const amounts = Object.entries(NUMBERS).map(([name, [fallback]]) => {
     const given = /** @type {Record<string, string | boolean | undefined>} */ (values)[name];
@@ -107,7 +114,10 @@ function help() {
   return `npm run bench -- [options]
 
   --peers A,B         who is measured, or "all" (${DEFAULT_PEERS.join(',')})
-  --modes A,B         ${NAMED_MODES.join(',')}, or "all" (${DEFAULT_MODES.join(',')})
+  --modes A,B         ${NAMED_MODES.join(',')}, or "all" (${DEFAULT_MODES.join(',')});
+                      or one of these alone, on their own terms:
+                      store: certificates under load, with a store and without
+                      hosts: very many hosts, each visited once
   --baseline PEER     the ratios are to this peer's cost in the same round (plain)
   --node PATH         Node for the peers that run on it (the one that runs this)
   --json FILE         every measurement, with the environment

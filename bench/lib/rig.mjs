@@ -156,6 +156,24 @@ export class Rig {
     }
   }
 
+  /**
+   * Offers new connections at a rate, come what may.
+   * @param {import('../peers/index.mjs').Running} proxy
+   * @param {{ hosts: number, firstHost: number, rate: number, seconds: number }} work
+   * @returns {Promise<import('../modes/store.mjs').Outcome & { cpu: number }>} `cpu`: milliseconds of the proxy
+   */
+  async offer(proxy, { hosts, firstHost, rate, seconds }) {
+    const job = { ...this.#job('cold', proxy, 0, 1), mode: 'store', count: hosts, firstHost, rate, seconds };
+    await this.#load.prepare(job);
+    const [before = 0] = this.#cpu(proxy.pid);
+    const outcome = /** @type {import('../modes/store.mjs').Outcome} */ (
+      /** @type {unknown} */ (await this.#load.go())
+    );
+    const [after = 0] = this.#cpu(proxy.pid);
+    await this.#load.finish();
+    return { ...outcome, cpu: after - before };
+  }
+
   /** Ends every child and removes what was written. */
   close() {
     process.off('exit', this.#dispose);

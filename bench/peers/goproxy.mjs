@@ -44,7 +44,11 @@ export const goproxy = {
 function build(dir) {
   const binary = join(dir, 'goproxy');
   const source = fileURLToPath(new URL('goproxy/main.go', import.meta.url));
-  const env = { ...process.env, GO111MODULE: 'off', GOPATH, GOFLAGS: '', GOPROXY: 'off' };
-  execFileSync('go', ['build', '-o', binary, source], { env, stdio: 'pipe' });
+  execFileSync('go', ['build', '-o', binary, source], { env: goproxyEnvironment(), stdio: 'pipe' });
   return binary;
+}
+
+/** What `go build` needs to take the library from Debian's package and nothing from anywhere else. */
+export function goproxyEnvironment() {
+  return { ...process.env, GO111MODULE: 'off', GOPATH, GOFLAGS: '', GOPROXY: 'off' };
 }
