@@ -15,7 +15,6 @@ const signer = new ChildSigner(join(dir, 'ca-key.pem'));
 const certificatePem = readFileSync(join(dir, 'ca.pem'), 'utf8');
 const proxy = createProxy({ authority: authorityFrom({ certificatePem, signer, dir }) });
 await proxy.listen();
-console.log(`curl --proxy ${proxy.url} --cacert '${join(dir, 'ca.pem')}' https://example.com/`);
 
 async function end() {
   await proxy.close();
@@ -24,3 +23,5 @@ async function end() {
 
 process.once('SIGINT', () => void end());
 process.once('SIGTERM', () => void end());
+// After the handlers are there: whoever reads this may send a signal at once.
+console.log(`curl --proxy ${proxy.url} --cacert '${join(dir, 'ca.pem')}' https://example.com/`);

@@ -88,9 +88,10 @@ describe('a lease', () => {
 
   test('of a process that nobody has waited for passes on at once', async (t) => {
     const paths = await place(t);
-    // The parent becomes `sleep`, which never asks how its child ended.
-    const parent = spawn('sh', ['-c', 'read line <&0 & echo $!; exec sleep 60'], {
-      stdio: ['pipe', 'pipe', 'ignore'],
+    // The parent becomes `sleep`, which never asks how its child ended; the child ends after that, as the shell
+    // itself might ask.
+    const parent = spawn('sh', ['-c', 'sleep 0.3 & echo $!; exec sleep 60'], {
+      stdio: ['ignore', 'pipe', 'ignore'],
     });
     t.after(() => parent.kill('SIGKILL'));
     const [line] = (await once(parent.stdout, 'data')) as [Buffer];

@@ -154,15 +154,20 @@ describe('workers that die', () => {
   test('no client is left hanging by a worker that is killed', async (t) => {
     const proxy = await startProxy(t, ['--workers', '2', '--quiet']);
     const port = Number(new URL(proxy.url).port);
-    for (const pid of workersOf(proxy)) process.kill(pid, 'SIGKILL');
-    // At once: the primary has not heard of it yet.
-    const ends = Array.from({ length: 40 }, async () => {
-      const client = connect(port, '127.0.0.1', () => {
-        client.write('GET http://127.0.0.1:9/ HTTP/1.1\r\nHost: 127.0.0.1:9\r\nConnection: close\r\n\r\n');
-      });
+    const workers = workersOf(proxy);
+    // The clients are there before the primary can hear of the deaths.
+    proxy.child.kill('SIGSTOP');
+    for (const pid of workers) process.kill(pid, 'SIGKILL');
+    const clients = Array.from({ length: 20 }, () => connect(port, '127.0.0.1'));
+    const ends = clients.map(async (client) => {
+      client.write('GET http://127.0.0.1:9/ HTTP/1.1\r\nHost: 127.0.0.1:9\r\nConnection: close\r\n\r\n');
       client.resume().on('error', () => undefined);
-      await within(once(client, 'close'), 'the answer, or the end', 8000);
+      // A reset is an end too, and `once` would take its error for a failure.
+      const closed = new Promise((resolve) => client.on('close', resolve));
+      await within(closed, 'the answer, or the end', 8000);
     });
+    await Promise.all(clients.map((client) => once(client, 'connect')));
+    proxy.child.kill('SIGCONT');
     await Promise.all(ends);
   });
 
