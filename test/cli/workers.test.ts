@@ -97,7 +97,7 @@ describe('session tickets', () => {
   test('a ticket of one worker resumes on every other, even on one that is younger', async (t) => {
     const origin = await startOrigin(t, (_request, response) => response.end('hello'));
     const proxy = await startProxy(t, ['--workers', '2', '--quiet', '--upstream-ca', origin.caFile]);
-    const where = { host: '127.0.0.1', port: origin.port };
+    const where = { host: 'localhost', port: origin.port };
     const { session } = await handshake(proxy, { ...where, ticket: true });
     assert.ok(session);
     const resumed = async (): Promise<readonly boolean[]> =>
