@@ -3,7 +3,7 @@ import { X509Certificate, createPrivateKey } from 'node:crypto';
 import { once } from 'node:events';
 import { duplexPair } from 'node:stream';
 import { type SecureContext, TLSSocket, connect } from 'node:tls';
-import type { Milliseconds } from '../base/bytes.js';
+import type { Bytes, Milliseconds } from '../base/bytes.js';
 import { Context } from '../base/context.js';
 import { readCertificateFields } from './certificate-fields.js';
 import { Minter } from './mint.js';
@@ -27,13 +27,14 @@ const patience: Milliseconds = 5_000;
  *
  * The certificates are made for this and trusted by nobody; nothing leaves the process.
  */
-export async function sharedContextWorks(loader?: Loader): Promise<boolean> {
+export async function sharedContextWorks(
+  make: (chainPem: string) => Loader = (chainPem) =>
+    new SharedContexts({ context: { minVersion: 'TLSv1.2' }, ticketKeys: new TicketKeys(), chainPem }),
+): Promise<boolean> {
   using context = Context.background.withTimeout(patience);
   try {
-    const shared =
-      loader ?? new SharedContexts({ context: { minVersion: 'TLSv1.2' }, ticketKeys: new TicketKeys() });
-    const [a, b] = await makeLeaves();
-    return await handshakesAreRight(shared, a, b, context);
+    const material = await makeLeaves();
+    return await handshakesAreRight(make(material.issuer.toString()), material, context);
   } catch {
     // Whatever goes wrong here would go wrong for a client.
     return false;
@@ -42,46 +43,60 @@ export async function sharedContextWorks(loader?: Loader): Promise<boolean> {
 
 async function handshakesAreRight(
   shared: Loader,
-  a: ServedLeaf,
-  b: ServedLeaf,
+  { leaves: [a, b], issuer }: Material,
   context: Context,
 ): Promise<boolean> {
   // All four are connections before the first handshake runs.
-  const first = [a, b, a, b].map(async (leaf) => visit(shared, leaf, undefined, context));
-  const [seen] = await Promise.all(first);
-  if (!(await Promise.all(first)).every(({ right }) => right) || !seen?.session) return false;
-  const foreign = await visit(shared, b, seen.session, context);
-  return foreign.right && !foreign.resumed;
+  const first = await Promise.all(
+    [a, b, a, b].map((leaf) => visit(shared, { leaf, issuer }, undefined, context)),
+  );
+  const [seen] = first;
+  if (!first.every(({ right }) => right) || !seen?.session) return false;
+  const foreign = await visit(shared, { leaf: b, issuer }, seen.session, context);
+  // A chain that grew is not to be seen in what Node tells of the peer, only in the bytes: signatures vary by two.
+  const bytes = [...first, foreign].map(({ received }) => received);
+  const grew = Math.max(...bytes) - Math.min(...bytes) >= issuer.raw.length / 2;
+  return foreign.right && !foreign.resumed && !grew;
+}
+
+interface Material {
+  readonly leaves: readonly [ServedLeaf, ServedLeaf];
+  /** What is to be sent after each of them. */
+  readonly issuer: X509Certificate;
 }
 
 /** Two leaves with keys of their own, of a CA that is thrown away: a CA's certificate may not sign handshakes. */
-async function makeLeaves(): Promise<readonly [ServedLeaf, ServedLeaf]> {
+async function makeLeaves(): Promise<Material> {
   const { certificatePem, keyPem } = makeRoot('probe', Date.now());
-  const fields = readCertificateFields(new X509Certificate(certificatePem).raw);
+  const issuer = new X509Certificate(certificatePem);
+  const fields = readCertificateFields(issuer.raw);
   const { subject, subjectKeyIdentifier = Buffer.alloc(20), notBefore, notAfter } = fields;
   const signer = localSigner(createPrivateKey(keyPem), 'ecdsa-p256-sha256');
   const minter = new Minter({ issuer: { subject, subjectKeyIdentifier, notBefore, notAfter, signer } });
   const make = async (host: string): Promise<ServedLeaf> => {
     const leaf = await minter.mint(certificateName(host));
-    return { chainPem: leaf.certificatePem, privateKeyPem: leaf.privateKeyPem, sessionIdContext: host };
+    const { certificatePem: leafPem, privateKeyPem } = leaf;
+    return { certificatePem: leafPem, privateKeyPem, sessionIdContext: host };
   };
   try {
-    return [await make('a.invalid'), await make('b.invalid')];
+    return { leaves: [await make('a.invalid'), await make('b.invalid')], issuer };
   } finally {
     minter.close();
   }
 }
 
 interface Visit {
-  /** Whether the client saw the leaf. Its handshake has proved the key. */
+  /** Whether the client saw the leaf, and its issuer after it. The handshake has proved the key. */
   readonly right: boolean;
+  /** How much the client was sent. */
+  readonly received: Bytes;
   readonly resumed: boolean;
   readonly session: Buffer | undefined;
 }
 
 async function visit(
   shared: Loader,
-  leaf: ServedLeaf,
+  { leaf, issuer }: { readonly leaf: ServedLeaf; readonly issuer: X509Certificate },
   session: Buffer | undefined,
   context: Context,
 ): Promise<Visit> {
@@ -96,13 +111,19 @@ async function visit(
     maxVersion: 'TLSv1.2',
     ...(session && { session }),
   });
+  let received = 0;
+  near.on('data', ({ length }: Buffer) => {
+    received += length;
+  });
   try {
     server.on('error', (error) => client.destroy(error));
     await once(client, 'secureConnect', context);
-    const peer = client.getPeerX509Certificate();
     const resumed = client.isSessionReused();
-    const right = peer?.fingerprint256 === new X509Certificate(leaf.chainPem).fingerprint256;
-    return { right, resumed, session: client.getSession() };
+    const shown = client.getPeerCertificate(true);
+    const right =
+      shown.fingerprint256 === new X509Certificate(leaf.certificatePem).fingerprint256 &&
+      shown.issuerCertificate?.fingerprint256 === issuer.fingerprint256;
+    return { right, received, resumed, session: client.getSession() };
   } finally {
     client.destroy();
     server.destroy();

@@ -10,8 +10,8 @@ import type { TicketKeys } from './ticket-keys.js';
 
 /** What a host's connections are made with. */
 export interface ServedLeaf {
-  /** The leaf, and the CA's chain. */
-  readonly chainPem: string;
+  /** The leaf alone. */
+  readonly certificatePem: string;
   readonly privateKeyPem: string;
   /** At most 32 bytes that are this host's alone: a ticket is only good where they are the same. */
   readonly sessionIdContext: string;
@@ -28,6 +28,8 @@ interface Shared {
   readonly secureContext: SecureContext;
   readonly setters: Setters;
   readonly ticketKeys: Buffer;
+  /** Whether the CA's chain is in it. */
+  chained: boolean;
   /** Whose leaf is set; `undefined` after a failure. */
   leaf: ServedLeaf | undefined;
 }
@@ -36,6 +38,8 @@ export interface SharedContextsOptions {
   /** What every context has; `key` and `cert` are set here. */
   readonly context: SecureContextOptions;
   readonly ticketKeys: TicketKeys;
+  /** PEM of what is sent after each leaf; may be empty. */
+  readonly chainPem: string;
 }
 
 /**
@@ -69,7 +73,12 @@ export class SharedContexts {
     if (!shared) return undefined;
     if (shared.leaf === leaf) return shared.secureContext;
     shared.leaf = undefined;
-    shared.setters.setCert(leaf.chainPem);
+    // The chain stays in the context when another leaf is set, and what follows a leaf is added to it: with the
+    // chain each time, the hundredth host would be sent it a hundred times.
+    shared.setters.setCert(
+      shared.chained ? leaf.certificatePem : leaf.certificatePem + this.#options.chainPem,
+    );
+    shared.chained = true;
     shared.setters.setKey(leaf.privateKeyPem);
     shared.setters.setSessionIdContext(leaf.sessionIdContext);
     shared.leaf = leaf;
@@ -87,7 +96,7 @@ export class SharedContexts {
     const secureContext = createSecureContext({ ...this.#options.context, ticketKeys });
     const setters: unknown = secureContext.context;
     if (!hasSetters(setters)) return undefined;
-    const shared: Shared = { secureContext, setters, ticketKeys, leaf: undefined };
+    const shared: Shared = { secureContext, setters, ticketKeys, chained: false, leaf: undefined };
     this.#shared.set(kind, shared);
     return shared;
   }
@@ -109,8 +118,8 @@ const identifiers: readonly (readonly [kind: KeyKind, der: Buffer])[] = [
 ];
 
 /** The kind of certificate and key, when it is the same, one of ours, and plain to see. */
-function kindOf({ chainPem, privateKeyPem }: ServedLeaf): KeyKind | undefined {
-  const certificate = firstDer(chainPem, 'CERTIFICATE');
+function kindOf({ certificatePem, privateKeyPem }: ServedLeaf): KeyKind | undefined {
+  const certificate = firstDer(certificatePem, 'CERTIFICATE');
   const key = firstDer(privateKeyPem, 'PRIVATE KEY');
   if (!certificate || !key) return undefined;
   const kinds = identifiers.filter(([, der]) => certificate.includes(der));

@@ -100,7 +100,7 @@ test('a client that can RSA alone is not given the RSA leaf of another host', as
   const rsa = new Identities({ authority, profile: 'rsa-2048' });
   const ec = new Identities({ authority });
   t.after(() => Promise.all([ec.close(), rsa.close()]));
-  const contexts = new SharedContexts({ context: {}, ticketKeys: new TicketKeys() });
+  const contexts = new SharedContexts({ context: {}, ticketKeys: new TicketKeys(), chainPem: '' });
   const [a, b] = [await rsa.get('a.example'), await ec.get('b.example')];
   assert.ok(contexts.load({ ...a, sessionIdContext: 'a' }));
   const secureContext = contexts.load({ ...b, sessionIdContext: 'b' });
@@ -112,16 +112,60 @@ test('a client that can RSA alone is not given the RSA leaf of another host', as
   assert.equal(contexts.load({ ...a, privateKeyPem: b.privateKeyPem, sessionIdContext: 'c' }), undefined);
 });
 
-test('the probe finds a context that ignores what is set, or that lets sessions cross', async () => {
+test('the probe finds a context that ignores what is set, lets sessions cross, or changes the chain', async () => {
   assert.equal(await sharedContextWorks(), true);
-  const make = (): SharedContexts => new SharedContexts({ context: {}, ticketKeys: new TicketKeys() });
-  const stuck = make();
-  let first: SecureContext | undefined;
-  assert.equal(await sharedContextWorks({ load: (leaf) => (first ??= stuck.load(leaf)) }), false);
-  const crossing = make();
-  const one = {
-    load: (leaf: Parameters<SharedContexts['load']>[0]) => crossing.load({ ...leaf, sessionIdContext: 'x' }),
+  const make = (chainPem: string): SharedContexts =>
+    new SharedContexts({ context: {}, ticketKeys: new TicketKeys(), chainPem });
+  type Leaf = Parameters<SharedContexts['load']>[0];
+  const wrong: Record<string, (chainPem: string) => (leaf: Leaf) => SecureContext | undefined> = {
+    stuck(chainPem) {
+      const contexts = make(chainPem);
+      let first: SecureContext | undefined;
+      return (leaf) => (first ??= contexts.load(leaf));
+    },
+    crossing(chainPem) {
+      const contexts = make(chainPem);
+      return (leaf) => contexts.load({ ...leaf, sessionIdContext: 'x' });
+    },
+    'without the chain': () => {
+      const contexts = make('');
+      return (leaf) => contexts.load(leaf);
+    },
+    'with a chain that grows': (chainPem) => {
+      const contexts = make('');
+      return (leaf) => contexts.load({ ...leaf, certificatePem: leaf.certificatePem + chainPem });
+    },
+    unable: () => () => undefined,
   };
-  assert.equal(await sharedContextWorks(one), false);
-  assert.equal(await sharedContextWorks({ load: () => undefined }), false);
+  for (const [name, loader] of Object.entries(wrong)) {
+    assert.equal(await sharedContextWorks((chainPem) => ({ load: loader(chainPem) })), false, name);
+  }
 });
+
+test('the thousandth host is sent what the first was: its leaf and the chain once', async (t) => {
+  const authority = await temporaryAuthority(t);
+  const identities = new Identities({ authority });
+  t.after(() => identities.close());
+  assert.equal(await identities.prepare(), true);
+  const sizes: number[] = [];
+  for (let index = 0; index < 1000; index += 1) {
+    const identity = await identities.get(`h${1000 + index}.example`);
+    if (index % 333 === 0) {
+      const port = await serve(t, () => identity.contextNow());
+      sizes.push(await sentTo(port, authority.pem, identity.host));
+    }
+  }
+  const [first = 0, ...later] = sizes;
+  assert.equal(later.length, 3);
+  // Signatures and serial numbers differ by a few bytes.
+  for (const size of later) assert.ok(Math.abs(size - first) < 40, `${first} bytes at first, ${size} later`);
+});
+
+/** How many bytes a client is sent for a whole handshake and the word after it. */
+async function sentTo(port: number, ca: string, servername: string): Promise<number> {
+  const under = plain({ port, host: '127.0.0.1' });
+  const socket = connect({ socket: under, ca, servername });
+  socket.resume();
+  await once(socket, 'close');
+  return under.bytesRead;
+}
