@@ -5,7 +5,13 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { checkServerIdentity } from 'node:tls';
-import { certificateName, loadWildcardGroups, Minter, openAuthority } from '../../src/certs/index.js';
+import {
+  certificateName,
+  type LeafSubject,
+  loadWildcardGroups,
+  Minter,
+  openAuthority,
+} from '../../src/certs/index.js';
 import { program, run } from '../support/programs.js';
 import { temporaryDirectory } from '../support/stage.js';
 
@@ -60,14 +66,17 @@ async function stage(t: TestContext) {
   const authority = await openAuthority({ dir: join(dir, 'ca') });
   const ca = authority.paths.certificate;
   let count = 0;
+  const mint = async (minter: Minter, subject: LeafSubject | LeafSubject['name']) => {
+    const { certificatePem } = await minter.mint(subject);
+    const file = join(dir, `${(count += 1)}.pem`);
+    await writeFile(file, certificatePem);
+    return { certificatePem, file };
+  };
   /** `host` in the spelling of a client, and the file of a leaf for it. */
   const leaf = async (minter: Minter, host: string, wildcards = false) => {
     const name = certificateName(host);
     const subject = wildcards ? (await loadWildcardGroups())(name) : name;
-    const { certificatePem } = await minter.mint(subject);
-    const file = join(dir, `${(count += 1)}.pem`);
-    await writeFile(file, certificatePem);
-    return { name, host: name.host, subject, certificatePem, file };
+    return { name, host: name.host, subject, ...(await mint(minter, subject)) };
   };
   const openssl = async (host: string, kind: 'dns' | 'ip', file: string): Promise<string> => {
     const check = kind === 'ip' ? '-verify_ip' : '-verify_hostname';
@@ -76,7 +85,8 @@ async function stage(t: TestContext) {
     return stdout + stderr;
   };
   const gnutls = async (host: string, file: string): Promise<string> => {
-    const args = ['--verify', '--load-ca-certificate', ca, `--verify-hostname=${host}`, '--infile', file];
+    const checks = ['--verify', '--verify-profile=medium', `--verify-hostname=${host}`];
+    const args = [...checks, '--load-ca-certificate', ca, '--infile', file];
     const { stdout, stderr } = await run(program('certtool'), args);
     return stdout + stderr;
   };
@@ -98,7 +108,7 @@ async function stage(t: TestContext) {
     assert.equal(stderr, '');
     return stdout.trimEnd().split('\n');
   };
-  return { authority, leaf, openssl, gnutls, go };
+  return { authority, mint, leaf, openssl, gnutls, go };
 }
 
 test('all verifiers take a leaf for its host, and for no other', { timeout: 180_000 }, async (t) => {
@@ -130,4 +140,53 @@ test('all verifiers take a leaf for its host, and for no other', { timeout: 180_
   for (const verdict of verdicts) assert.match(verdict, / <nil>$/);
   const [first] = leaves;
   assert.match((await go([`other.test ${first?.file ?? ''}`]))[0] ?? '', /not other\.test/);
+});
+
+test('each takes all names of a SAN, and nothing that is not in it', { timeout: 180_000 }, async (t) => {
+  const { authority, mint, openssl, gnutls, go } = await stage(t);
+  const minter = new Minter({ issuer: authority });
+  const wildcard: LeafSubject['name'] = { kind: 'dns', host: '*.example.com' };
+  const name = certificateName('www.shop.test');
+  const names = [...['shop.test', '10.0.0.1', '2001:db8::1'].map(certificateName), wildcard];
+  const several = await mint(minter, { name, names });
+  const one = await mint(minter, wildcard);
+  const future = await mint(minter, { name, notBefore: Date.now() + 3_600_000 });
+  minter.close();
+  const cases: readonly (readonly [
+    string,
+    { readonly file: string; readonly certificatePem: string },
+    boolean,
+  ])[] = [
+    ['shop.test', several, true],
+    ['SHOP.test', several, true],
+    ['10.0.0.1', several, true],
+    ['2001:db8::1', several, true],
+    ['a.example.com', several, true],
+    // The commonName counts for nothing beside a SAN.
+    ['www.shop.test', several, false],
+    ['10.0.0.2', several, false],
+    ['a.shop.test', several, false],
+    ['a.example.com', one, true],
+    ['xn--bcher-kva.example.com', one, true],
+    ['example.com', one, false],
+    ['a.b.example.com', one, false],
+    ['a.example.org', one, false],
+    ['www.shop.test', future, false],
+  ];
+  const verdicts = await go(cases.map(([host, { file }]) => `${host} ${file}`));
+  for (const [index, [host, { file, certificatePem }, good]] of cases.entries()) {
+    const what = `${host}, ${index}`;
+    const kind = certificateName(host).kind;
+    assert.equal(/: OK/.test(await openssl(host, kind, file)), good, `OpenSSL: ${what}`);
+    assert.equal(
+      /Chain verification output: Verified\./.test(await gnutls(host, file)),
+      good,
+      `GnuTLS: ${what}`,
+    );
+    assert.equal(verdicts[index]?.endsWith(' <nil>'), good, `Go: ${what}: ${verdicts[index]}`);
+    // Times are not its business, but the handshake's.
+    if (file === future.file) continue;
+    const certificate = new X509Certificate(certificatePem).toLegacyObject();
+    assert.equal(checkServerIdentity(host, certificate) === undefined, good, `Node: ${what}`);
+  }
 });

@@ -10,15 +10,15 @@ export interface Outcome {
 }
 
 /**
- * A program that a test needs, under the first of its names that is there. Its absence is a failure that says
- * what to install: the Debian package has the first name.
+ * A program that a test needs, under the first of its names that is there. Its absence is a failure: `npm test` has
+ * installed it, or said which package it is in (scripts/lib/system-packages.mjs).
  */
 export function program(...names: readonly [string, ...string[]]): string {
   const folders = (process.env['PATH'] ?? '').split(delimiter);
   const paths = names.flatMap((name) => folders.map((folder) => join(folder, name)));
   const found = paths.find((path) => existsSync(path));
   if (found !== undefined) return found;
-  throw new Error(`${names[0]} is not on this machine; on Debian, install the package ${names[0]}`);
+  throw new Error(`${names[0]} is not on this machine; npm test installs it, or says how to`);
 }
 
 export interface RunOptions {
