@@ -257,7 +257,7 @@ async function main() {
         for (const way of WAYS) {
           const server = fork(file, ['--origin', dir], { execPath });
           try {
-            const [port] = await once(server, 'message');
+            const [port] = /** @type {[number]} */ (await once(server, 'message'));
             const asked = {
               dir,
               dist: resolve(values.dist),
@@ -270,9 +270,11 @@ async function main() {
               execPath,
               execArgv: ['--expose-gc'],
             });
+            const told = /** @type {Promise<[Result]>} */ (once(child, 'message'));
+            const ended = /** @type {Promise<[number | null]>} */ (once(child, 'exit'));
             const [result] = await Promise.race([
-              once(child, 'message'),
-              once(child, 'exit').then(([code]) => Promise.reject(new Error(`${way}: ended with ${code}`))),
+              told,
+              ended.then(([code]) => Promise.reject(new Error(`${way}: ended with ${code}`))),
             ]);
             results.push(result);
           } finally {

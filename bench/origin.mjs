@@ -4,7 +4,7 @@
  * by a message, and ends when its parent does.
  *
  *   GET  /small/<id>      1 KiB that begins with the id
- *   GET  /bulk?size=N     N bytes of the pattern, with a Content-Length
+ *   GET  /bulk?size=N     N bytes of the pattern, with a Content-Length; `&write=M` writes M bytes at a time
  *   GET  /hold            a head and 4 KiB of a body that never goes on
  *   POST /upload          checks the body against the pattern, answers {"bytes":N,"ok":true}
  */
@@ -68,9 +68,10 @@ class Peer {
       const body = smallBody(path.slice(7));
       this.#socket.write(Buffer.concat([responseHead(body.length, 'text/plain'), body]));
     } else if (path.startsWith('/bulk?size=')) {
-      const size = Number(path.slice(11));
+      const asked = new URLSearchParams(path.slice(6));
+      const size = Number(asked.get('size'));
       this.#socket.write(responseHead(size, 'application/octet-stream'));
-      this.#send(0, size);
+      this.#send(0, size, Number(asked.get('write') ?? WRITE));
     } else if (path === '/hold') {
       this.#socket.write(responseHead(HOLD_LENGTH, 'application/octet-stream'));
       this.#socket.write(patternAt(0, HOLD_SENT));
@@ -83,14 +84,14 @@ class Peer {
     }
   }
 
-  /** @param {number} from @param {number} size */
-  #send(from, size) {
+  /** @param {number} from @param {number} size @param {number} write */
+  #send(from, size, write) {
     let at = from;
     while (at < size) {
-      const piece = patternAt(at, Math.min(WRITE, size - at));
+      const piece = patternAt(at, Math.min(write, size - at));
       at += piece.length;
       if (!this.#socket.write(piece) && at < size) {
-        this.#socket.once('drain', () => this.#send(at, size));
+        this.#socket.once('drain', () => this.#send(at, size, write));
         return;
       }
     }

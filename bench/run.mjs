@@ -5,7 +5,7 @@
  * each peer in turn, so that whatever else the machine does falls on all of them alike.
  */
 import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { environment } from './lib/environment.mjs';
 import { parseOptions } from './lib/options.mjs';
@@ -15,7 +15,10 @@ import { PEERS } from './peers/index.mjs';
 import { manyHosts } from './hosts.mjs';
 import { storeExperiment } from './store.mjs';
 import { profilingFlags, renderProfiles } from './profile.mjs';
-import { NOT_APPLICABLE, renderTable, summarize } from './table.mjs';
+import { judge, renderVerdicts } from './lib/verdicts.mjs';
+import { NOT_APPLICABLE, renderTable, seenIn, summarize } from './table.mjs';
+import { TARGETS } from './targets.mjs';
+import { output } from './peers/programs.mjs';
 
 /** @typedef {import('./peers/index.mjs').Peer} Peer */
 /** @typedef {import('./peers/index.mjs').Running} Running */
@@ -48,7 +51,7 @@ process.exit();
 
 /** @param {import('./lib/options.mjs').Options} options */
 async function run(options) {
-  const host = { node: options.node, root: ROOT };
+  const host = { node: options.node, root: resolve(options.root ?? ROOT) };
   const about = environment(process.argv.slice(2), ROOT);
   const rig = await Rig.build(options);
   const { peers, presence } = await findPeers(options.peers, host);
@@ -106,18 +109,18 @@ async function compare(rig, options, host, peers, presence) {
   const started = peers.filter(({ name }) => running.has(name));
   for (let round = 0; round <= options.rounds; round += 1) {
     for (const mode of options.modes) {
-      const held = MODES[mode]?.per === 'connection';
+      const alone = MODES[mode]?.alone === true;
       // Memory is measured in instances of their own, for which there is nothing to warm up here.
-      if (round === 0 && held) continue;
+      if (round === 0 && alone) continue;
       for (const peer of rotated(started, round)) {
         const proxy = running.get(mode === 'cold' ? `${peer.name} cold` : peer.name);
-        const why = peer.modes?.includes(mode) === false ? NOT_APPLICABLE : rig.unavailable(mode);
+        const why = applies(peer, mode) ? rig.unavailable(mode) : NOT_APPLICABLE;
         if (why !== undefined || proxy === undefined) {
           if (round > 0) cells.push({ mode, peer: peer.name, round, error: why ?? 'is not running' });
           continue;
         }
         progress(`${round === 0 ? 'warm-up' : `round ${round}`}  ${mode}  ${peer.name}`);
-        const cell = held
+        const cell = alone
           ? await attempt(() => measureAlone(rig, host, peer, mode, round))
           : await attempt(() => rig.measure(mode, proxy, { round, share: round === 0 ? WARM_UP : 1 }));
         if (round > 0) cells.push({ mode, peer: peer.name, round, ...cell });
@@ -134,7 +137,7 @@ async function compare(rig, options, host, peers, presence) {
  * @param {Rig} rig @param {import('./peers/index.mjs').Host} host @param {Peer} peer @param {string} mode @param {number} round
  */
 async function measureAlone(rig, host, peer, mode, round) {
-  const proxy = await rig.start(peer, host);
+  const proxy = await rig.start(peer, host, { probe: MODES[mode]?.probe });
   try {
     return await rig.measure(mode, proxy, { round });
   } finally {
@@ -145,6 +148,8 @@ async function measureAlone(rig, host, peer, mode, round) {
 /** @param {Rig} rig @param {import('./lib/options.mjs').Options} options @param {import('./peers/index.mjs').Host} host @param {Peer} peer */
 async function profile(rig, options, host, peer) {
   for (const mode of options.modes) {
+    if (MODES[mode]?.probe !== undefined)
+      throw new Error(`${mode} has no profile: it counts within the process`);
     const dir = join(ROOT, 'bench', 'results', `profile-${peer.name}-${mode}-${process.pid}`);
     const proxy = await rig.start(peer, host, { nodeArgs: profilingFlags(dir), newHosts: mode === 'cold' });
     await rig.measure(mode, proxy, { round: 0, share: WARM_UP });
@@ -164,10 +169,15 @@ async function profile(rig, options, host, peer) {
  * @param {readonly import('./table.mjs').Cell[]} cells
  */
 function report(options, about, presence, cells) {
-  const rows = summarize(cells, options.baseline);
-  console.log(renderTable(rows, options.baseline));
+  const rows = summarize(cells);
+  console.log(renderTable(cells, rows, options.baseline));
+  const node = output(options.node, ['--version'])?.trim() ?? 'unknown';
+  const unitOf = (/** @type {string} */ mode) => MODES[mode]?.unit ?? '';
+  const asked = TARGETS.filter(({ mode }) => options.modes.includes(mode));
+  const verdicts = options.targets ? judge(asked, seenIn(cells, rows), unitOf, node) : undefined;
+  if (verdicts !== undefined) console.log(`\n${renderVerdicts(verdicts, node)}`);
   console.log(
-    '\ncost: CPU of the whole process tree (idle, held: growth of its RSS); medians of the rounds.\n' +
+    '\ncost: CPU of the whole process tree, or what the unit says; medians of the rounds.\n' +
       `${about.command}\n${about.date}, commit ${about.commit}, load ${about.load.join(' ')}\n` +
       `${about.cpu}, ${about.memory}, ${about.system}; origin and load on Node ${about.node}`,
   );
@@ -175,10 +185,22 @@ function report(options, about, presence, cells) {
     console.log(absent === undefined ? `${name}: ${version}` : `${name}: absent, ${absent}`);
   }
   if (options.json !== undefined) {
-    const document = { environment: about, options, peers: presence, summary: rows, cells };
+    const document = {
+      environment: about,
+      options,
+      peers: presence,
+      summary: rows,
+      targets: verdicts,
+      cells,
+    };
     writeFileSync(options.json, `${JSON.stringify(document, undefined, 2)}\n`);
   }
   if (rows.some(({ error }) => error !== undefined && error !== NOT_APPLICABLE)) process.exitCode = 1;
+}
+
+/** @param {Peer} peer @param {string} mode */
+function applies(peer, mode) {
+  return peer.modes?.includes(mode) !== false && (MODES[mode]?.probe === undefined || peer.onNode === true);
 }
 
 /** @param {() => Promise<import('./lib/rig.mjs').Measurement>} measure */

@@ -1,4 +1,5 @@
-/** The measurements as one table, in Markdown that is also readable in a terminal. */
+/** The measurements as one table. */
+import { figure, renderColumns } from './lib/columns.mjs';
 import { median } from './lib/stats.mjs';
 import { MODES } from './modes/index.mjs';
 
@@ -19,7 +20,10 @@ import { MODES } from './modes/index.mjs';
  * @property {number} [cost] median of the rounds, as are the others
  * @property {number} [least]
  * @property {number} [most]
- * @property {number} [ratio] median of the rounds' ratios to the baseline's cost in the same round
+ * @property {Readonly<Record<string, number>>} [ratios] by peer: median of the rounds' ratios to its cost in the same
+ *   round
+ * @property {number[]} [series] medians of the RSS after each burst, in bytes
+ * @property {import('./lib/probe.mjs').Counts} [counts] of the last round
  * @property {number} [p50]
  * @property {number} [p99]
  * @property {number} [rate]
@@ -31,16 +35,17 @@ import { MODES } from './modes/index.mjs';
 export const NOT_APPLICABLE = 'does not do this';
 
 /**
- * @param {readonly Cell[]} cells @param {string} baseline
+ * @param {readonly Cell[]} cells
  * @returns {Row[]} in the order in which mode and peer first appear
  */
-export function summarize(cells, baseline) {
+export function summarize(cells) {
   /** @type {Map<string, Cell[]>} */
   const groups = new Map();
   for (const cell of cells) {
     const key = `${cell.mode} ${cell.peer}`;
     groups.set(key, [...(groups.get(key) ?? []), cell]);
   }
+  const peers = [...new Set(cells.map(({ peer }) => peer))];
   return [...groups.values()].map((group) => {
     const { mode, peer } = /** @type {Cell} */ (group[0]);
     const unit = MODES[mode]?.unit ?? '';
@@ -48,13 +53,16 @@ export function summarize(cells, baseline) {
     if (error !== undefined) return { mode, peer, unit, error };
     const measured = group.flatMap(({ measurement }) => (measurement === undefined ? [] : [measurement]));
     const costs = measured.map(({ cost }) => cost);
-    const ratios = group.flatMap((cell) => {
-      const other = groups.get(`${mode} ${baseline}`)?.find(({ round }) => round === cell.round);
-      if (cell.measurement === undefined || other?.measurement === undefined) return [];
-      return [cell.measurement.cost / other.measurement.cost];
+    const ratios = peers.flatMap((other) => {
+      const ratio = medianRatio(cells, { mode, peer }, { mode, peer: other });
+      return ratio === undefined ? [] : [[other, ratio]];
     });
     const middle = (/** @type {'p50' | 'p99' | 'rate' | 'rss'} */ name) =>
       median(measured.map((one) => one[name]));
+    const series = measured[0]?.series?.map((_, burst) =>
+      median(measured.flatMap((one) => one.series?.[burst] ?? [])),
+    );
+    const counts = measured.at(-1)?.counts;
     return {
       mode,
       peer,
@@ -62,26 +70,58 @@ export function summarize(cells, baseline) {
       cost: median(costs),
       least: Math.min(...costs),
       most: Math.max(...costs),
-      ...(ratios.length > 0 && { ratio: median(ratios) }),
+      ratios: Object.fromEntries(ratios),
       p50: middle('p50'),
       p99: middle('p99'),
       rate: middle('rate'),
       rss: middle('rss'),
+      ...(series !== undefined && { series }),
+      ...(counts !== undefined && { counts }),
     };
   });
 }
 
 /**
- * @param {readonly Row[]} rows @param {string} baseline
+ * @param {readonly Cell[]} cells @param {{ mode: string, peer: string }} one @param {{ mode: string, peer: string }} other
+ * @returns {number | undefined} undefined where there is no round with both, or one of them has failed
+ */
+export function medianRatio(cells, one, other) {
+  const of = (/** @type {{ mode: string, peer: string }} */ { mode, peer }) =>
+    cells.filter((cell) => cell.mode === mode && cell.peer === peer);
+  const [above, below] = [of(one), of(other)];
+  if ([...above, ...below].some(({ error }) => error !== undefined)) return undefined;
+  const ratios = above.flatMap(({ round, measurement }) => {
+    const divisor = below.find((cell) => cell.round === round)?.measurement;
+    return measurement === undefined || divisor === undefined ? [] : [measurement.cost / divisor.cost];
+  });
+  return ratios.length === 0 ? undefined : median(ratios);
+}
+
+/**
+ * What each promise is held against.
+ * @param {readonly Cell[]} cells @param {readonly Row[]} rows
+ * @returns {(target: import('./targets.mjs').Target) => number | undefined}
+ */
+export function seenIn(cells, rows) {
+  const peer = 'sallyport';
+  return ({ mode, than, thanMode }) => {
+    if (than !== undefined) return medianRatio(cells, { mode, peer }, { mode, peer: than });
+    if (thanMode !== undefined) return medianRatio(cells, { mode, peer }, { mode: thanMode, peer });
+    return rows.find((row) => row.mode === mode && row.peer === peer)?.cost;
+  };
+}
+
+/**
+ * @param {readonly Cell[]} cells @param {readonly Row[]} rows @param {readonly string[]} baselines
  * @returns {string}
  */
-export function renderTable(rows, baseline) {
+export function renderTable(cells, rows, baselines) {
   const header = [
     'mode',
     'peer',
     'cost',
     'least – most',
-    `× ${baseline}`,
+    ...baselines.map((peer) => `× ${peer}`),
     'p50 ms',
     'p99 ms',
     'per s',
@@ -96,33 +136,35 @@ export function renderTable(rows, baseline) {
       row.peer,
       figure(row.cost),
       `${figure(row.least)} – ${figure(row.most)}`,
-      row.ratio === undefined ? '' : row.ratio.toFixed(2),
+      ...baselines.map((peer) => row.ratios?.[peer]?.toFixed(2) ?? ''),
       figure(row.p50),
       figure(row.p99),
       figure(row.rate),
       figure((row.rss ?? 0) / 1e6),
     ];
   });
-  const widths = header.map((_, column) =>
-    Math.max(...[header, ...lines].map((line) => line[column]?.length ?? 0)),
-  );
-  const render = (/** @type {readonly string[]} */ line) => {
-    const cells = widths.map((width, column) => {
-      const text = line[column] ?? '';
-      return column < 2 ? text.padEnd(width) : text.padStart(width);
-    });
-    return `| ${cells.join(' | ')} |`;
-  };
-  const rule = widths.map((width, column) => (column < 2 ? '-'.repeat(width) : `${'-'.repeat(width - 1)}:`));
-  const notes = rows.flatMap(({ mode, peer, error }) =>
-    error === undefined || error === NOT_APPLICABLE ? [] : [`${mode} ${peer}: ${error}`],
-  );
-  const table = [render(header), `| ${rule.join(' | ')} |`, ...lines.map(render)];
-  return [...table, ...(notes.length > 0 ? [''] : []), ...notes].join('\n');
+  const notes = rows.flatMap((row) => note(cells, row) ?? []);
+  return [renderColumns(header, lines, 2), ...(notes.length > 0 ? [''] : []), ...notes].join('\n');
 }
 
-/** Three significant digits. @param {number | undefined} value */
-function figure(value) {
-  if (value === undefined || !Number.isFinite(value)) return '–';
-  return Math.abs(value) >= 100 ? value.toFixed(0) : value.toPrecision(3);
+/** What does not go into a column. @param {readonly Cell[]} cells @param {Row} row */
+function note(cells, { mode, peer, error, series, counts }) {
+  if (error !== undefined) return error === NOT_APPLICABLE ? undefined : `${mode} ${peer}: ${error}`;
+  if (series !== undefined) {
+    const after = series.map((bytes) => (bytes / 1e6).toFixed(0)).join(' ');
+    return `${mode} ${peer}: RSS MB after each: ${after}`;
+  }
+  if (mode === 'resumed') {
+    const ratio = medianRatio(cells, { mode, peer }, { mode: 'fresh', peer });
+    return ratio === undefined
+      ? undefined
+      : `${mode} ${peer}: ${ratio.toFixed(2)} × a full handshake (fresh)`;
+  }
+  if (MODES[mode]?.per === 'count' && counts !== undefined) {
+    const { count: _, ...details } = counts;
+    return `${mode} ${peer}: ${Object.entries(details)
+      .map(([name, value]) => `${name} ${value}`)
+      .join(', ')}`;
+  }
+  return undefined;
 }

@@ -50,19 +50,43 @@ export class Connection {
   #broken;
   /** Set once the other side has said that it closes, or has. */
   closing = false;
+  /** The TLS sessions that the other side has offered, newest last; empty unless they were asked for. @type {Buffer[]} */
+  sessions = [];
 
   /**
    * @param {Target} target
    * @param {import('node:tls').SecureContext} secureContext
    * @param {string} host
    * @param {number} port
+   * @param {{ session?: Buffer | undefined, collect?: boolean }} [how] `session`: one to resume; `collect`: whether to
+   *   keep those that are offered
    */
-  static async open(target, secureContext, host, port) {
+  static async open(target, secureContext, host, port, { session, collect = false } = {}) {
     const transport = await dial(target, host, port);
-    const socket = connectTls({ socket: transport, servername: host, secureContext });
+    const resume = session === undefined ? {} : { session };
+    const socket = connectTls({ socket: transport, servername: host, secureContext, ...resume });
     transport.on('error', (error) => socket.destroy(error));
+    /** @type {Buffer[]} */
+    const sessions = [];
+    if (collect) socket.on('session', (offered) => sessions.push(offered));
     await opened(socket, 'secureConnect');
-    return new Connection(socket, `${host}:${port}`);
+    const connection = new Connection(socket, `${host}:${port}`);
+    connection.sessions = sessions;
+    return connection;
+  }
+
+  /** Whether the handshake resumed a session. */
+  get resumed() {
+    return this.#socket.isSessionReused();
+  }
+
+  /** Reads no more until `resume`. */
+  pause() {
+    this.#socket.pause();
+  }
+
+  resume() {
+    this.#socket.resume();
   }
 
   /** @param {import('node:tls').TLSSocket} socket @param {string} authority */

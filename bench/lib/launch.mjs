@@ -12,6 +12,7 @@ import { connect, createServer } from 'node:net';
  * @property {string} ready what the program printed when it was ready (the first group of `ready`)
  * @property {() => Promise<void>} stop asks it to end, then makes it; resolves when it is gone
  * @property {() => string} complaint the last that it wrote to stderr
+ * @property {() => string} said the last that it wrote to stdout
  */
 
 /** How long a program has to become ready, and how long to end by itself, in milliseconds. */
@@ -51,9 +52,11 @@ export class Children {
 
     let complaint = '';
     let output = '';
+    let said = '';
     child.stderr.on('data', (chunk) => (complaint = (complaint + chunk).slice(-KEPT)));
     child.stdout.on('data', (chunk) => {
       if (output.length < KEPT) output += chunk;
+      said = (said + chunk).slice(-KEPT);
     });
     const gone = () => child.exitCode !== null || child.signalCode !== null;
     const stop = async () => {
@@ -66,7 +69,8 @@ export class Children {
     const deadline = performance.now() + START_LIMIT;
     for (;;) {
       const answer = typeof ready === 'number' ? await answers(ready) : ready.exec(output)?.[1];
-      if (answer !== undefined) return { pid, ready: answer, stop, complaint: () => complaint };
+      if (answer !== undefined)
+        return { pid, ready: answer, stop, complaint: () => complaint, said: () => said };
       if (gone() || failure !== undefined || performance.now() > deadline) {
         const why = gone() ? `ended with ${child.exitCode ?? child.signalCode}` : 'did not become ready';
         await stop();

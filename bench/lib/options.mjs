@@ -1,6 +1,6 @@
 /** The command line of run.mjs. */
 import { parseArgs } from 'node:util';
-import { MODES } from '../modes/index.mjs';
+import { COMPANIONS, MODES } from '../modes/index.mjs';
 import { DEFAULT_PEERS, PEERS } from '../peers/index.mjs';
 
 /**
@@ -8,7 +8,8 @@ import { DEFAULT_PEERS, PEERS } from '../peers/index.mjs';
  * @property {string[]} peers
  * @property {string[]} modes
  * @property {number} rounds
- * @property {string} baseline the peer that the others are compared with
+ * @property {string[]} baseline the peers that the others are compared with
+ * @property {boolean} targets whether to print what was promised, and whether it was seen
  * @property {string} node executable of the peers that run on Node
  * @property {number} seconds
  * @property {number} rate
@@ -21,19 +22,28 @@ import { DEFAULT_PEERS, PEERS } from '../peers/index.mjs';
  * @property {number} megabytes
  * @property {number} body
  * @property {number} idle
+ * @property {number} readers
+ * @property {number} burst
+ * @property {number} bursts
+ * @property {number} upstreams
  * @property {string | undefined} json
  * @property {string | undefined} profile
+ * @property {string | undefined} root of the sallyport that is measured
  */
 
 const NUMBERS = /** @type {const} */ ({
   rounds: [3, 'rounds; each visits every peer in every mode'],
   requests: [8000, 'keepalive: requests a round'],
-  connections: [400, 'fresh: connections a round'],
+  connections: [400, 'fresh, resumed: connections a round'],
   hosts: [100, 'cold: new hosts a round'],
   megabytes: [256, 'bulk, upload: MB a round'],
   body: [16, 'bulk, upload: MB of one body'],
   idle: [1000, 'idle: connections that are held'],
-  clients: [16, 'clients at a time in keepalive, fresh, cold and idle'],
+  readers: [200, 'slow: clients that read bodies of 512 MB slowly'],
+  burst: [2000, 'bursts: connections of one'],
+  bursts: [10, 'bursts: how many'],
+  upstreams: [1000, 'contexts: upstream connections'],
+  clients: [16, 'clients at a time where nothing else is said'],
   transfers: [4, 'clients at a time in bulk and upload'],
   seconds: [10, 'the longest that one peer is measured in one mode and round'],
   rate: [50, 'store: new connections a second'],
@@ -41,8 +51,10 @@ const NUMBERS = /** @type {const} */ ({
 });
 
 const DEFAULT_MODES = ['keepalive', 'fresh', 'bulk', 'upload'];
-/** `held` comes with `idle`. */
-const NAMED_MODES = Object.keys(MODES).filter((mode) => mode !== 'held');
+const NAMED_MODES = [
+  ...Object.keys(MODES).filter((mode) => !Object.values(COMPANIONS).flat().includes(mode)),
+  ...Object.keys(COMPANIONS),
+];
 /** Experiments of their own, each run alone. */
 const EXPERIMENTS = ['store', 'hosts'];
 
@@ -62,9 +74,11 @@ export function parseOptions(args) {
       peers: { type: 'string' },
       modes: { type: 'string' },
       baseline: { type: 'string', default: 'plain' },
+      targets: { type: 'boolean', default: false },
       node: { type: 'string', default: process.execPath },
       json: { type: 'string' },
       profile: { type: 'string' },
+      root: { type: 'string' },
       help: { type: 'boolean', short: 'h' },
     },
   });
@@ -84,11 +98,13 @@ export function parseOptions(args) {
   return {
     .../** @type {Record<keyof typeof NUMBERS, number>} */ (Object.fromEntries(amounts)),
     peers: list('peers', values.profile ?? values.peers, DEFAULT_PEERS, known),
-    modes: modes.flatMap((mode) => (mode === 'idle' ? ['idle', 'held'] : [mode])),
-    baseline: values.baseline,
+    modes: modes.flatMap((mode) => COMPANIONS[mode] ?? [mode]),
+    baseline: list('baseline', values.baseline, [], known),
+    targets: values.targets,
     node: values.node,
     json: values.json,
     profile: values.profile,
+    root: values.root,
   };
 }
 
@@ -114,12 +130,15 @@ function help() {
   return `npm run bench -- [options]
 
   --peers A,B         who is measured, or "all" (${DEFAULT_PEERS.join(',')})
-  --modes A,B         ${NAMED_MODES.join(',')}, or "all" (${DEFAULT_MODES.join(',')});
+  --modes A,B         ${NAMED_MODES.join(',')},
+                      or "all" (${DEFAULT_MODES.join(',')});
                       or one of these alone, on their own terms:
                       store: certificates under load, with a store and without
                       hosts: very many hosts, each visited once
-  --baseline PEER     the ratios are to this peer's cost in the same round (plain)
+  --baseline A,B      the ratios are to these peers' cost in the same round (plain)
+  --targets           what was promised, and whether it was seen (targets.mjs)
   --node PATH         Node for the peers that run on it (the one that runs this)
+  --root DIR          measures the sallyport that is built there, in place of this one
   --json FILE         every measurement, with the environment
   --profile PEER      profiles this peer alone in each mode, and prints where its time goes
 ${lines.join('\n')}

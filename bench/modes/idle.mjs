@@ -15,14 +15,16 @@ const SETTLE = 2_000;
 /** One small answer each, then silence. @type {import('./index.mjs').Mode} */
 export const idle = {
   per: 'connection',
-  unit: 'KB/idle connection',
+  unit: 'KiB/idle connection',
+  alone: true,
   prepare: (job) => prepare(job, (connection, id) => getSmall(connection, id)),
 };
 
 /** An answer that never goes on, so that the upstream connection is held too. @type {import('./index.mjs').Mode} */
 export const held = {
   per: 'connection',
-  unit: 'KB/held connection',
+  unit: 'KiB/held connection',
+  alone: true,
   prepare: (job) => prepare(job, async (connection) => (await connection.getPart('/hold', HOLD_SENT)).length),
 };
 
@@ -41,11 +43,12 @@ async function prepare(job, occupy) {
   };
   const warmed = await runOperations({ ...job, count: WARM_UP }, async (_client, operation) => {
     const connection = await open();
-    connections.push(connection);
-    return await getSmall(connection, `w${operation}`);
+    const length = await getSmall(connection, `w${operation}`);
+    // Not held: what many of them leave behind would serve the ones that are counted.
+    await connection.close();
+    return length;
   });
   if (warmed.failures > 0) throw new Error(warmed.reasons.join('; '));
-  await closeAll();
   await settle();
   return {
     go: async () => {
@@ -64,6 +67,7 @@ async function prepare(job, occupy) {
   };
 }
 
-function settle() {
+/** Gives the proxy time to give back what it does not need any more. */
+export function settle() {
   return new Promise((resolve) => setTimeout(resolve, SETTLE));
 }

@@ -13,6 +13,7 @@ import { sallyport } from './sallyport.mjs';
  * @property {string} name
  * @property {string} about what it is, in a few words
  * @property {readonly string[]} [modes] the only ones that make sense for it
+ * @property {boolean} [onNode] whether it runs on Node and takes `nodeArgs`, so that it can be looked into
  * @property {(host: Host) => Promise<string | undefined> | string | undefined} available why it cannot run here, if so
  * @property {(host: Host) => Promise<string> | string} version
  * @property {(setup: Setup) => Promise<Running>} start

@@ -9,6 +9,7 @@ const MANIFEST = fileURLToPath(new URL('../node_modules/mockttp/package.json', i
 /** @type {import('./index.mjs').Peer} */
 export const mockttp = {
   name: 'mockttp',
+  onNode: true,
   about: 'forUnmatchedRequest().thenPassThrough(), traffic not recorded (mockttp/proxy.mjs)',
   available: () => (existsSync(MANIFEST) ? undefined : 'not installed: npm ci --prefix bench'),
   version: ({ node }) => `${JSON.parse(readFileSync(MANIFEST, 'utf8')).version}, ${nodeVersion(node)}`,

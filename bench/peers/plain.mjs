@@ -6,6 +6,7 @@ import { LISTENING, nodeVersion } from './programs.mjs';
 /** @type {import('./index.mjs').Peer} */
 export const plain = {
   name: 'plain',
+  onNode: true,
   about: 'an intercepting proxy on node:http and https.Agent (plain/proxy.mjs)',
   available: () => undefined,
   version: ({ node }) => nodeVersion(node),

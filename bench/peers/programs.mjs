@@ -5,7 +5,17 @@ import { execFileSync } from 'node:child_process';
 export const LISTENING = /listening on (http:\/\/\S+)/;
 
 /** Modes for the peers that clients connect to directly and that show one certificate. */
-export const DIRECT_MODES = ['keepalive', 'fresh', 'bulk', 'upload', 'idle', 'held'];
+export const DIRECT_MODES = [
+  'keepalive',
+  'fresh',
+  'resumed',
+  'bulk',
+  'upload',
+  'idle',
+  'held',
+  'slow',
+  'bursts',
+];
 
 /**
  * What a program prints; undefined if it is not there.

@@ -6,6 +6,7 @@ import { LISTENING, nodeVersion } from './programs.mjs';
 /** @type {import('./index.mjs').Peer} */
 export const raw = {
   name: 'raw',
+  onNode: true,
   about: 'TLS to TLS relay without HTTP or pooling (raw/relay.mjs)',
   available: () => undefined,
   version: ({ node }) => nodeVersion(node),

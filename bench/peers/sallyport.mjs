@@ -6,6 +6,7 @@ import { LISTENING, nodeVersion } from './programs.mjs';
 /** @type {import('./index.mjs').Peer} */
 export const sallyport = {
   name: 'sallyport',
+  onNode: true,
   about: 'this project',
   available: ({ root }) => (existsSync(join(root, MAIN)) ? undefined : `${MAIN} is missing: npm run build`),
   version: ({ root, node }) => {
