@@ -1,6 +1,6 @@
 /**
- * `npm run test:matrix [-- MAJOR…]`: the compiled tests again, on other versions of Node (24 and 26),
- * which npm's own packages of Node provide. To be run after `npm test`, which compiles them.
+ * `npm run test:matrix [-- MAJOR…]`: the memory budget and the compiled tests again, on other versions of
+ * Node (24 and 26), which npm's own packages of Node provide. To be run after `npm test`, which compiles them.
  *
  * Environment: `SALLYPORT_TEST_LIMIT_MINUTES`, for each version.
  */
@@ -8,6 +8,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { runSteps, compileOnly } from './lib/checks.mjs';
+import { checkBudget } from './lib/budget-step.mjs';
 import { leaveOut, listTests, runTests } from './lib/node-test.mjs';
 import { prepare } from './lib/prepare.mjs';
 import { Failure, npm, run, say, script } from './lib/project.mjs';
@@ -25,6 +26,7 @@ await script(async () => {
     try {
       const node = await obtain(major, folder);
       const version = (await run(node, ['--version'], { quiet: true })).output.trim();
+      await checkBudget(missing, node);
       const env = { PATH: `${dirname(node)}${delimiter}${process.env['PATH'] ?? ''}` };
       const code = await runTests(files, { node, version, env, limitMinutes });
       if (code !== 0) {

@@ -2,13 +2,14 @@
 import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
-/** @typedef {{ resolve: (signature: Uint8Array) => void, reject: (error: unknown) => void, stop: () => void }} Request */
+/** @typedef {import('node:child_process').ChildProcess} ChildProcess */
+/** @typedef {{ child: ChildProcess, resolve: (signature: Uint8Array) => void, reject: (error: unknown) => void, stop: () => void }} Request */
 
 /** @implements {Signer} @typedef {import('sallyport/certs').Signer} Signer */
 export class ChildSigner {
   /** @type {import('sallyport/certs').SignatureAlgorithm} */
   algorithm = 'ecdsa-p256-sha256';
-  /** @type {import('node:child_process').ChildProcess | undefined} */
+  /** @type {ChildProcess | undefined} */
   #child;
   /** @type {Map<number, Request>} */
   #requests = new Map();
@@ -41,13 +42,14 @@ export class ChildSigner {
       const timer = setTimeout(() => {
         give(new Error(`the signer gave no answer within ${this.#timeout} ms`));
         // It hangs: the next signature gets another.
+        if (this.#child === child) this.#child = undefined;
         child.kill('SIGKILL');
       }, this.#timeout);
       const stop = () => {
         clearTimeout(timer);
         signal?.removeEventListener('abort', aborted);
       };
-      this.#requests.set(id, { resolve, reject, stop });
+      this.#requests.set(id, { child, resolve, reject, stop });
       signal?.addEventListener('abort', aborted, { once: true });
       child.send({ id, tbs: Buffer.from(tbs).toString('base64') }, (error) => {
         if (error) give(error);
@@ -74,9 +76,10 @@ export class ChildSigner {
       },
     );
     const gone = (/** @type {unknown} */ reason) => {
-      if (this.#child !== child) return;
-      this.#child = undefined;
-      for (const id of this.#requests.keys()) this.#take(id)?.reject(reason);
+      if (this.#child === child) this.#child = undefined;
+      for (const [id, asked] of this.#requests) {
+        if (asked.child === child) this.#take(id)?.reject(reason);
+      }
     };
     child.once('error', gone);
     child.once('exit', (code, signal) => gone(new Error(`the signer ended (${signal ?? code})`)));

@@ -49,7 +49,9 @@ export async function measure(setting, scale = 1) {
 
 /** @param {Rig} rig @param {number} scale @returns {Promise<Measured>} */
 async function bytes(rig, scale) {
-  const [idle, held, bulk] = [240, 100, 30].map((count) => Math.round(count * scale));
+  const idle = Math.round(240 * scale);
+  const held = Math.round(100 * scale);
+  const bulk = Math.round(30 * scale);
   // What is made once, and code that is compiled when it is hot.
   await rig.open(idle, '/small');
   await rig.closeAll();

@@ -10,7 +10,7 @@
  * their timers fire.
  */
 import type { Milliseconds } from './bytes.js';
-import { Deadline, DeadlineWheel } from './deadlines.js';
+import { Deadline, DeadlineWheel, type Expiring } from './deadlines.js';
 import { type ErrorCode, SallyportError } from './errors.js';
 
 /** A typed key for `withValue`. Two keys are never the same, whatever their names. */
@@ -25,9 +25,18 @@ export function contextKey<T>(name: string): ContextKey<T> {
   return { name };
 }
 
-type Listener = (context: Context) => void;
+/** Whom a context tells that it closes: a method, where a closure for each connection would be kept with it. */
+export interface CloseListener {
+  /** `context` has closed. Called once. */
+  contextClosed(context: Context): void;
+}
 
-export class Context implements Disposable {
+type Listener = CloseListener | ((context: Context) => void);
+
+/** Up to so many listeners are kept in an array without room for more: there are many contexts with few. */
+const fewListeners = 4;
+
+export class Context implements Disposable, Expiring {
   /** The root of all contexts that have no other: never closed, without deadline. */
   static readonly background: Context = new Context(undefined, new DeadlineWheel());
 
@@ -38,7 +47,7 @@ export class Context implements Disposable {
   #nextSibling: Context | undefined;
   #deadline: Deadline | undefined;
   #deadlineCode: ErrorCode = 'ERR_CANCELLED';
-  #listeners: Listener[] | undefined;
+  #listeners: Listener | Listener[] | undefined;
   #controller: AbortController | undefined;
   #key: ContextKey<unknown> | undefined;
   #value: unknown;
@@ -119,15 +128,19 @@ export class Context implements Disposable {
     if (this.#closed) return;
     if (!this.#deadline) {
       if (ms === Number.POSITIVE_INFINITY) return;
-      this.#deadline = new Deadline(() => {
-        this.#expire();
-      });
+      this.#deadline = new Deadline(this);
     }
     this.#deadlineCode = code;
     this.#wheel.arm(this.#deadline, ms);
   }
 
-  #expire(): void {
+  /** Arms a deadline of the caller's own on this context's clock; `Infinity` disarms it. The caller disarms it. */
+  arm(deadline: Deadline, ms: Milliseconds): void {
+    this.#wheel.arm(deadline, ms);
+  }
+
+  /** For the wheel. */
+  expired(): void {
     this.close(new SallyportError(this.#deadlineCode, 'its deadline passed'));
   }
 
@@ -167,21 +180,56 @@ export class Context implements Disposable {
    * Calls `listener` once when the context closes; at once when it is closed. The function that comes back
    * removes it, and must be called when the work that it guards has ended.
    */
-  onClose(listener: Listener): () => void {
+  onClose(listener: (context: Context) => void): () => void {
     if (this.#closed) {
       listener(this);
       return nothing;
     }
-    const listeners = (this.#listeners ??= []);
-    listeners.push(listener);
+    this.#listen(listener);
     let registered = true;
     return () => {
       // Once only: the same function may have been given twice.
       if (!registered) return;
       registered = false;
-      const index = listeners.indexOf(listener);
-      if (index !== -1) listeners.splice(index, 1);
+      this.#forget(listener);
     };
+  }
+
+  /** As `onClose`, for an object; `removeCloseListener` must be called when the work that it guards has ended. */
+  addCloseListener(listener: CloseListener): void {
+    if (this.#closed) listener.contextClosed(this);
+    else this.#listen(listener);
+  }
+
+  /** Nothing happens when it is not there. */
+  removeCloseListener(listener: CloseListener): void {
+    this.#forget(listener);
+  }
+
+  #listen(listener: Listener): void {
+    const before = this.#listeners;
+    if (before === undefined) this.#listeners = listener;
+    else if (!Array.isArray(before)) this.#listeners = [before, listener];
+    else if (before.length < fewListeners) this.#listeners = [...before, listener];
+    else before.push(listener);
+  }
+
+  #forget(listener: Listener): void {
+    const before = this.#listeners;
+    if (before === listener) {
+      this.#listeners = undefined;
+    } else if (Array.isArray(before)) {
+      const index = before.indexOf(listener);
+      if (index !== -1) before.splice(index, 1);
+    }
+  }
+
+  /** The first listener, taken out. */
+  #takeListener(): Listener | undefined {
+    const listeners = this.#listeners;
+    if (Array.isArray(listeners)) return listeners.shift();
+    this.#listeners = undefined;
+    return listeners;
   }
 
   /** Aborts when the context closes; `signal.reason` is then `err`. Made at the first call. */
@@ -203,14 +251,23 @@ export class Context implements Disposable {
     });
   }
 
-  /** Resolves after `ms`, or rejects with `err` when the context closes first. Leaves nothing behind. */
-  async sleep(ms: Milliseconds): Promise<void> {
+  /**
+   * Resolves after `ms`, or rejects with `err` when the context closes first. Leaves nothing behind. The process
+   * stays alive meanwhile, unless `holdsProcess` is false: then it may end before, where nothing else is under way.
+   */
+  async sleep(
+    ms: Milliseconds,
+    { holdsProcess = true }: { readonly holdsProcess?: boolean } = {},
+  ): Promise<void> {
     this.throwIfClosed();
     await new Promise<void>((resolve, reject) => {
-      const deadline = new Deadline(() => {
-        stop();
-        resolve();
-      });
+      const deadline = new Deadline(
+        () => {
+          stop();
+          resolve();
+        },
+        { holds: holdsProcess },
+      );
       const stop = this.onClose((context) => {
         this.#wheel.disarm(deadline);
         reject(context.err);
@@ -242,16 +299,16 @@ export class Context implements Disposable {
     }
     this.#key = undefined;
     this.#value = undefined;
-    const listeners = this.#listeners;
-    this.#listeners = undefined;
     // One at a time: a listener may remove those that come after it.
-    for (let listener = listeners?.shift(); listener; listener = listeners?.shift()) {
+    for (let listener = this.#takeListener(); listener; listener = this.#takeListener()) {
       try {
-        listener(this);
+        if (typeof listener === 'function') listener(this);
+        else listener.contextClosed(this);
       } catch (error) {
         thrown ??= { error };
       }
     }
+    this.#listeners = undefined;
     if (this.#controller) this.#controller.abort(this.err);
     if (thrown) throw thrown.error;
   }

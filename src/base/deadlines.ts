@@ -3,8 +3,9 @@
  *
  * A proxy has several deadlines per exchange, and nearly all of them are moved or dropped long before they
  * are due. So moving a deadline later is a write to a field: the entry stays in its slot and is looked at
- * when the slot comes round. Arming and dropping are constant-time list operations, one `setTimeout` is
- * armed while anything is outstanding, and none when nothing is.
+ * when the slot comes round. Arming and dropping are constant-time list operations, one `setTimeout` is armed
+ * while anything is outstanding, and none when nothing is. It keeps the process alive for those deadlines
+ * that do.
  *
  * Accuracy: a deadline never fires early; it fires at most one tick (10 ms) late, plus the delay of the
  * event loop. The clock is monotonic, so steps of the wall clock do not matter; durations above 2^31−1 ms
@@ -17,6 +18,11 @@ export interface Clock {
   now(): Milliseconds;
   setTimer(callback: () => void, ms: Milliseconds): unknown;
   clearTimer(timer: unknown): void;
+  /**
+   * Whether the process stays alive for `timer`, which it does at first. A clock without it keeps it alive
+   * always.
+   */
+  holdProcess?(timer: unknown, holds: boolean): void;
 }
 
 export const systemClock: Clock = {
@@ -24,6 +30,10 @@ export const systemClock: Clock = {
   setTimer: (callback, ms) => setTimeout(callback, ms),
   clearTimer: (timer) => {
     clearTimeout(timer as NodeJS.Timeout);
+  },
+  holdProcess: (timer, holds) => {
+    if (holds) (timer as NodeJS.Timeout).ref();
+    else (timer as NodeJS.Timeout).unref();
   },
 };
 
@@ -35,6 +45,12 @@ const unarmed = -1;
 /** Due and taken out of its slot, about to fire unless somebody disarms it or arms it anew. */
 const firing = -2;
 
+/** Whom a deadline tells: a method in place of a closure, as every connection and exchange has deadlines. */
+export interface Expiring {
+  /** The deadline has passed. */
+  expired(): void;
+}
+
 /** One deadline. The owner disarms it when its work ends; a fired one is disarmed already. */
 export class Deadline {
   /** When it is due, on the wheel's clock. */
@@ -43,10 +59,13 @@ export class Deadline {
   linkedTick: number = unarmed;
   previous: Deadline | undefined = undefined;
   next: Deadline | undefined = undefined;
-  readonly #due: () => void;
+  /** Whether the process stays alive until it fires. */
+  readonly holds: boolean;
+  readonly #due: Expiring | (() => void);
 
-  constructor(due: () => void) {
+  constructor(due: Expiring | (() => void), { holds = true }: { readonly holds?: boolean } = {}) {
     this.#due = due;
+    this.holds = holds;
   }
 
   get armed(): boolean {
@@ -55,7 +74,8 @@ export class Deadline {
 
   /** For the wheel only. */
   fire(): void {
-    this.#due();
+    if (typeof this.#due === 'function') this.#due();
+    else this.#due.expired();
   }
 }
 
@@ -63,6 +83,8 @@ export class DeadlineWheel {
   readonly clock: Clock;
   readonly #slots: (Deadline | undefined)[] = new Array<Deadline | undefined>(slots).fill(undefined);
   #outstanding = 0;
+  /** Those of them for which the process stays alive. */
+  #holding = 0;
   #timer: unknown;
   /** The tick the timer is armed for; Infinity when it is not. */
   #timerTick = Number.POSITIVE_INFINITY;
@@ -123,6 +145,7 @@ export class DeadlineWheel {
     if (head) head.previous = deadline;
     this.#slots[slot] = deadline;
     this.#outstanding += 1;
+    if (deadline.holds && (this.#holding += 1) === 1) this.#holdProcess(true);
     if (linked < this.#timerTick) this.#startTimer(linked);
   }
 
@@ -135,6 +158,11 @@ export class DeadlineWheel {
     deadline.previous = undefined;
     deadline.next = undefined;
     this.#outstanding -= 1;
+    if (deadline.holds && (this.#holding -= 1) === 0) this.#holdProcess(false);
+  }
+
+  #holdProcess(holds: boolean): void {
+    if (this.#timer !== undefined) this.clock.holdProcess?.(this.#timer, holds);
   }
 
   #startTimer(wakeTick: number): void {
@@ -144,6 +172,7 @@ export class DeadlineWheel {
     if (this.#timer !== undefined) this.clock.clearTimer(this.#timer);
     this.#timerTick = capped;
     this.#timer = this.clock.setTimer(this.#wake, Math.max(1, Math.ceil(capped * tick - now)));
+    if (this.#holding === 0) this.#holdProcess(false);
   }
 
   #stopTimer(): void {
@@ -154,7 +183,8 @@ export class DeadlineWheel {
 
   readonly #wake = (): void => {
     this.#timer = undefined;
-    // Nothing that is linked meanwhile starts a timer: which tick is next is known when all is swept and fired.
+    // Nothing that is linked meanwhile starts a timer: which tick is next is known when all is swept and
+    // fired.
     this.#timerTick = Number.NEGATIVE_INFINITY;
     const now = this.clock.now();
     const current = Math.floor(now / tick);

@@ -64,6 +64,11 @@ const table = {
     title: 'An option needs a package that is not installed',
     hint: 'The message says which; install it beside sallyport with npm.',
   },
+  ERR_ALLOCATOR: {
+    phase: 'command',
+    title: 'The memory allocator that was asked for cannot be used',
+    hint: 'The message says what is missing. Without --allocator the one of the system is used.',
+  },
   ERR_EXEC_NOT_FOUND: {
     phase: 'command',
     title: 'The command to run was not found or cannot be executed',

@@ -50,13 +50,14 @@ export interface ServerLeg {
   readonly reused: boolean;
   readonly tls: LegTls | undefined;
   /**
-   * What the origin showed, leaf first, then each issuer as far as it was sent, and the root where it was sent or
-   * is trusted here; empty for http. Parsed when somebody looks, then once for the whole process: the same certificate
-   * is the same object on every connection. Not enumerable, so logging or copying the leg neither parses nor shows it.
+   * What the origin showed, leaf first, then each issuer as far as it was sent, and the root where it was
+   * sent or is trusted here; empty for http. Parsed when somebody looks, then once for the whole process: the
+   * same certificate is the same object on every connection. Not enumerable, so logging or copying the leg
+   * neither parses nor shows it.
    *
-   * The same on resumed connections, which bring no certificates: with hooks, or a listener for `tls.upstream`, the
-   * chain is noted at each full handshake. Without them nobody is expected to look, and it is the leaf alone where no
-   * one did while the connection of the full handshake was open.
+   * The same on resumed connections, which bring no certificates: with hooks, or a listener for
+   * `tls.upstream`, the chain is noted at each full handshake. Without them nobody is expected to look, and
+   * it is the leaf alone where no one did while the connection of the full handshake was open.
    */
   readonly certificates: readonly X509Certificate[];
 }

@@ -30,7 +30,10 @@ export interface BodySource {
   readonly bytes: Bytes;
   /** Whether the body went to a sink already, or is over: it cannot be had again. */
   readonly taken: boolean;
-  /** Starts the flow; a sink of a body that is `taken` is aborted at once. What has arrived already may be written before this returns. */
+  /**
+   * Starts the flow; a sink of a body that is `taken` is aborted at once. What has arrived already may be
+   * written before this returns.
+   */
   pipe(sink: BodySink): void;
   /** After a `write` that returned `false`: the sink can take more. */
   resume(): void;

@@ -4,9 +4,9 @@
  * How a pair comes into being, for any number of processes at the same moment and a crash at any point: the
  * pair is written to a file of its own, flushed, and linked to one name, the pending file. Linking fails when
  * the name is taken, so of all the pairs that were made only one becomes pending. Everybody, the winner, the
- * losers and whoever comes after a crash, then links the pending pair's two files to their final names, where a
- * name that is taken is left as it is, and removes the pending file. As the pending file goes only after both
- * names are taken, the two files always come from the same pair.
+ * losers and whoever comes after a crash, then links the pending pair's two files to their final names, where
+ * a name that is taken is left as it is, and removes the pending file. As the pending file goes only after
+ * both names are taken, the two files always come from the same pair.
  */
 import { randomBytes } from 'node:crypto';
 import { type FileHandle, link, mkdir, open, rm } from 'node:fs/promises';
@@ -35,9 +35,9 @@ export function authorityPaths(directory: string): AuthorityPaths {
 }
 
 /**
- * The pair in the directory, `undefined` when it holds none. Finishes a pair that another process has begun or
- * left unfinished. Rejects with `ERR_CA_PERMISSIONS` when others can read the key, `ERR_CA_BROKEN` when one of
- * the files is missing or no file, `ERR_CA_DIR` when they cannot be read.
+ * The pair in the directory, `undefined` when it holds none. Finishes a pair that another process has begun
+ * or left unfinished. Rejects with `ERR_CA_PERMISSIONS` when others can read the key, `ERR_CA_BROKEN` when
+ * one of the files is missing or no file, `ERR_CA_DIR` when they cannot be read.
  */
 export async function readPair(paths: AuthorityPaths): Promise<AuthorityPair | undefined> {
   const atOnce = await readBoth(paths);
@@ -92,8 +92,8 @@ async function finishPending(paths: AuthorityPaths): Promise<void> {
 }
 
 /**
- * `mkdir -p`. Node's own never ends where a directory can be seen but nothing can be made in it and the system
- * says ENOENT, as in `/proc`.
+ * `mkdir -p`. Node's own never ends where a directory can be seen but nothing can be made in it and the
+ * system says ENOENT, as in `/proc`.
  */
 export async function makeDirectory(path: string): Promise<void> {
   const make = (): Promise<unknown> => ignoring('EEXIST', () => mkdir(path, 0o700));

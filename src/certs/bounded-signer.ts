@@ -26,8 +26,10 @@ export interface BoundedSignerOptions {
  */
 export function boundedSigner(signer: Signer, options: BoundedSignerOptions = {}): Signer {
   const queue = new SignerQueue(signer, options);
-  return { algorithm: signer.algorithm, sign: (tbs, given) => queue.sign(tbs, given?.signal) };
+  return { algorithm: signer.algorithm, sign: (tbs, given) => queue.sign(tbs, given) };
 }
+
+type SignOptions = Parameters<Signer['sign']>[1];
 
 class SignerQueue {
   readonly #signer: Signer;
@@ -48,17 +50,18 @@ class SignerQueue {
     this.#context = context;
   }
 
-  sign(tbs: Uint8Array, signal: AbortSignal | undefined): Uint8Array | Promise<Uint8Array> {
+  /** The signal is read, and so perhaps made, only when there is something to wait for. */
+  sign(tbs: Uint8Array, given: SignOptions): Uint8Array | Promise<Uint8Array> {
     if (this.#running < this.#concurrency) {
       this.#running += 1;
-      return this.#ask(tbs, signal);
+      return this.#ask(tbs, given);
     }
     const waiting = this.#turns.size;
     if (waiting >= this.#longest) {
       const detail = `${this.#running} signatures are under way and ${waiting} wait already`;
       throw new SallyportError('ERR_SIGNER', detail);
     }
-    return this.#turn(signal).then(() => this.#ask(tbs, signal));
+    return this.#turn(given?.signal).then(() => this.#ask(tbs, given));
   }
 
   /** Resolves, with a place, when it is the caller's turn. */
@@ -80,7 +83,7 @@ class SignerQueue {
   }
 
   /** Uses the place that the caller has, and gives it back. */
-  #ask(tbs: Uint8Array, signal: AbortSignal | undefined): Uint8Array | Promise<Uint8Array> {
+  #ask(tbs: Uint8Array, given: SignOptions): Uint8Array | Promise<Uint8Array> {
     // The source of the signer's signal, which is made when it is read.
     const work = this.#context.withCancel();
     let answer: Uint8Array | Promise<Uint8Array>;
@@ -91,7 +94,7 @@ class SignerQueue {
       this.#next(work);
       throw error;
     }
-    if (isPromise(answer)) return this.#follow(answer, work, signal);
+    if (isPromise(answer)) return this.#follow(answer, work, given?.signal);
     this.#next(work);
     return answer;
   }

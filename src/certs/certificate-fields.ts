@@ -12,11 +12,14 @@ export interface CertificateFields {
   readonly publicKeyBits: Uint8Array;
   /** The subjectKeyIdentifier extension, if there is one. */
   readonly subjectKeyIdentifier: Uint8Array | undefined;
+  /** Whether it has the nameConstraints extension (RFC 5280 §4.2.1.10). */
+  readonly nameConstrained: boolean;
   readonly notBefore: number;
   readonly notAfter: number;
 }
 
 const subjectKeyIdentifierOid = '551d0e';
+const nameConstraintsOid = '551d1e';
 
 /** Reads a Certificate of RFC 5280 §4.1. Throws `DerError` at the first thing that is not one. */
 export function readCertificateFields(certificate: Uint8Array): CertificateFields {
@@ -27,11 +30,13 @@ export function readCertificateFields(certificate: Uint8Array): CertificateField
   const [, , , validity, subject, publicKey, ...optional] = fields.slice(first);
   const [notBefore, notAfter] = readConstructed(expectTag(validity, tags.sequence).encoded, tags.sequence);
   const key = expectTag(publicKey, tags.sequence);
+  const extensions = optional.find(({ tag }) => tag === 0xa3)?.contents;
   return {
     subject: expectTag(subject, tags.sequence).encoded,
     publicKey: key.encoded,
     publicKeyBits: readPublicKeyBits(key.encoded),
-    subjectKeyIdentifier: findSubjectKeyIdentifier(optional.find(({ tag }) => tag === 0xa3)?.contents),
+    subjectKeyIdentifier: readSubjectKeyIdentifier(findExtension(extensions, subjectKeyIdentifierOid)),
+    nameConstrained: findExtension(extensions, nameConstraintsOid) !== undefined,
     notBefore: readTime(notBefore),
     notAfter: readTime(notAfter),
   };
@@ -42,16 +47,20 @@ export function readPublicKeyBits(subjectPublicKeyInfo: Uint8Array): Uint8Array 
   return readWholeBits(readConstructed(subjectPublicKeyInfo, tags.sequence)[1]);
 }
 
-function findSubjectKeyIdentifier(extensions: Uint8Array | undefined): Uint8Array | undefined {
+/** The value of an extension: what its OCTET STRING holds. */
+function findExtension(extensions: Uint8Array | undefined, wanted: string): Uint8Array | undefined {
   if (!extensions) return undefined;
   for (const extension of readConstructed(extensions, tags.sequence)) {
     const parts = readConstructed(extension.encoded, tags.sequence);
     const id = expectTag(parts[0], tags.oid).contents;
-    if (Buffer.from(id).toString('hex') !== subjectKeyIdentifierOid) continue;
-    const value = expectTag(parts.at(-1), tags.octetString).contents;
-    const identifier = expectTag(readElement(value), tags.octetString);
-    if (identifier.encoded.length !== value.length) throw new DerError('bytes after the key identifier');
-    return identifier.contents;
+    if (Buffer.from(id).toString('hex') === wanted) return expectTag(parts.at(-1), tags.octetString).contents;
   }
   return undefined;
+}
+
+function readSubjectKeyIdentifier(value: Uint8Array | undefined): Uint8Array | undefined {
+  if (!value) return undefined;
+  const identifier = expectTag(readElement(value), tags.octetString);
+  if (identifier.encoded.length !== value.length) throw new DerError('bytes after the key identifier');
+  return identifier.contents;
 }

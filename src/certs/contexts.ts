@@ -98,6 +98,11 @@ export class WeakLru<T extends object> {
     this.#counters.bytes -= entry.bytes;
   }
 
+  /** Of what is at hand, and of what was dropped and may be found again. */
+  keys(): readonly string[] {
+    return [...this.#entries.keys(), ...this.#dropped.keys()];
+  }
+
   clear(): void {
     this.#entries.clear();
     this.#dropped.clear();

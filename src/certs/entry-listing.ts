@@ -11,9 +11,14 @@ export async function* listEntries(backend: StoreBackend, now: () => number): As
   for await (const listed of backend.list()) yield describe(listed, now());
 }
 
-function describe({ key, entry, bytes }: ListedEntry, now: number): StoreEntry {
+function describe(listed: ListedEntry, now: number): StoreEntry {
+  const { key, entry, bytes } = listed;
   const described = describeEntry(entry);
-  if (!described.ok) return { key: key ?? unknownKey, state: 'broken', problem: described.problem, bytes };
+  if (!described.ok) {
+    const broken = { state: 'broken', problem: described.problem, bytes } as const;
+    if (key) return { key, ...broken };
+    return { key: unknownKey, ...broken, remove: () => listed.remove() };
+  }
   if (key && identify(key) !== identify(described.key)) {
     return { key, state: 'broken', problem: `it belongs to ${described.key.host}`, bytes };
   }

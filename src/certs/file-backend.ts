@@ -1,4 +1,6 @@
-/** A directory as the place that processes of one machine share: see `file-lease.ts` for how they keep apart. */
+/**
+ * A directory as the place that processes of one machine share: see `file-lease.ts` for how they keep apart.
+ */
 import { type Stats, constants } from 'node:fs';
 import { type FileHandle, lstat, open, rm } from 'node:fs/promises';
 import { basename } from 'node:path';
@@ -17,7 +19,7 @@ import type { CertificateKey } from './store.js';
 export interface FileBackendOptions {
   /** An absolute path; the directory is there. */
   readonly root: string;
-  /** What the entries may take on the disk. */
+  /** What the entries and the failures may take on the disk. */
   readonly capacity: Bytes;
   /** The time in epoch milliseconds, for the ends of certificates. */
   readonly now: () => number;
@@ -58,7 +60,7 @@ export class FileBackend implements StoreBackend {
       clock: () => performance.now(),
       written: (bytes) => {
         this.#written += Math.ceil(bytes / block) * block;
-        if (this.#written > this.#capacity / 16) void this.sweep();
+        this.#sweepIfDue();
       },
     });
   }
@@ -123,18 +125,11 @@ export class FileBackend implements StoreBackend {
       if (next.done === true) return;
       const { kind, path } = next.value;
       if (kind !== 'entry') continue;
-      const entry = await attempt(`read ${basename(path)}`, () => readKept(path));
+      const entry = await attempt(`read ${basename(path)}`, () => lookAt(path));
       if (!entry) continue;
       const stats = await attempt(`read ${basename(path)}`, () => ignoring('ENOENT', () => lstat(path)));
       if (!stats) continue;
-      yield {
-        key: undefined,
-        entry,
-        bytes: stats.size,
-        remove: async () => {
-          await remove(path);
-        },
-      };
+      yield { key: undefined, entry, bytes: stats.size, remove: () => remove(path) };
     }
   }
 
@@ -145,14 +140,19 @@ export class FileBackend implements StoreBackend {
   }
 
   /**
-   * Makes room; resolves when that is done, also when it went on already. What fails is tried again next time.
-   * `close` ends it early.
+   * Makes room; resolves when that is done, also when it went on already. What fails is tried again next
+   * time. `close` ends it early.
    */
   sweep(): Promise<void> {
     this.#sweeping ??= this.#sweep().finally(() => {
       this.#sweeping = undefined;
+      this.#sweepIfDue();
     });
     return this.#sweeping;
+  }
+
+  #sweepIfDue(): void {
+    if (this.#written > this.#capacity / 16 && !this.#context.closed) void this.sweep();
   }
 
   async #sweep(): Promise<void> {
@@ -179,12 +179,21 @@ export class FileBackend implements StoreBackend {
   }
 }
 
-/** The file at `path`, `unreadable` when it is none that we can read; `undefined` when nothing is there. */
-async function readKept(path: string): Promise<Buffer | undefined> {
+/** As `readKept`, and it is no use of it. Where the system has no such way to read, its own notes of use are made. */
+async function lookAt(path: string): Promise<Buffer | undefined> {
+  const unnoticed: number | undefined = constants.O_NOATIME;
+  return await readKept(path, unnoticed ?? 0);
+}
+
+/**
+ * The file at `path`, `unreadable` when it is none that we can read; `undefined` when nothing is there. With `flags`,
+ * no use is noted.
+ */
+async function readKept(path: string, flags?: number): Promise<Buffer | undefined> {
   // Not blocking: somebody may have put a pipe there.
   let file: FileHandle;
   try {
-    file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+    file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK | (flags ?? 0));
   } catch (error) {
     const code = systemCode(error) ?? '';
     if (code === 'ENOENT') return undefined;
@@ -192,13 +201,15 @@ async function readKept(path: string): Promise<Buffer | undefined> {
     if (['ELOOP', 'EMLINK', 'ENXIO', 'EISDIR'].includes(code)) return unreadable;
     // This file alone, or the way to it?
     const isDenied = code === 'EACCES' || code === 'EPERM';
+    // Who is not its owner may not read it unnoticed.
+    if (isDenied && flags) return await readKept(path, 0);
     if (isDenied && (await ignoring('ENOENT', () => lstat(path)))) return unreadable;
     throw error;
   }
   try {
     const stats = await file.stat();
     if (!stats.isFile() || stats.size > largestEntry) return unreadable;
-    await noteUse(file, stats);
+    if (flags === undefined) await noteUse(file, stats);
     return await file.readFile();
   } finally {
     await file.close();

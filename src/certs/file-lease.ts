@@ -15,7 +15,8 @@
  *   between any two steps writes nothing over what came after it.
  *
  * A holder is dead when its process has ended (`file-process.ts`), or when its file did not change for its
- * lease's time, watched by the clock of the watcher: clocks of others, and clocks that are set, do not matter.
+ * lease's time, watched by the clock of the watcher: clocks of others, and clocks that are set, do not
+ * matter.
  */
 import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
@@ -46,7 +47,9 @@ interface Sighting {
   readonly since: Milliseconds;
 }
 
-/** Keys whose leases are watched at a time; of more, those watched for longest are forgotten and begin anew. */
+/**
+ * Keys whose leases are watched at a time; of more, those watched for longest are forgotten and begin anew.
+ */
 const mostSightings = 10_000;
 /** Rounds of finding the lease free, or making it so, and losing it to another. */
 const mostRounds = 4;
@@ -61,7 +64,7 @@ export class FileLeases {
   constructor(options: {
     readonly self: ProcessIdentity;
     readonly clock: () => Milliseconds;
-    /** Hears of each entry that was written. */
+    /** Hears of each entry and each failure that was written. */
     readonly written: (bytes: number) => void;
   }) {
     this.#self = options.self;
@@ -165,13 +168,11 @@ class FileLease implements Lease {
 
   async commit(entry: Buffer, { notAfter }: { readonly notAfter: number }): Promise<boolean> {
     const { entry: target, failure } = this.#paths;
-    const written = await this.#publish(entry, target, {
+    return this.#publish(entry, target, {
       stamp: Math.ceil(notAfter / 1000),
       // Before the entry is there, so that nobody finds it with a failure from before it.
       first: () => rm(failure, { recursive: true, force: true }),
     });
-    if (written) this.#written(entry.length);
-    return written;
   }
 
   async fail(failure: StoredFailure): Promise<void> {
@@ -204,8 +205,10 @@ class FileLease implements Lease {
           await options?.first();
           await renameOver(this.#held, target, temporaryPath(this.#paths, randomBytes(12).toString('hex')));
         });
-        if (published) await syncDirectory(this.#paths.directory);
-        return published;
+        if (!published) return false;
+        await syncDirectory(this.#paths.directory);
+        this.#written(bytes.length);
+        return true;
       } finally {
         // Also when it could not be written: somebody else may be able to, and need not wait for us.
         await unlessLost(() => unlink(this.#held));

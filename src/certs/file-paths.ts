@@ -52,7 +52,9 @@ export interface FoundFile {
   readonly path: string;
 }
 
-/** All that is in the places of a store, in no order; what is not the store's is left out. Follows no links. */
+/**
+ * All that is in the places of a store, in no order; what is not the store's is left out. Follows no links.
+ */
 export async function* walk(root: string): AsyncGenerator<FoundFile, void, undefined> {
   for (const authority of await directories(root, /^[0-9a-f]{32}$/)) {
     for (const profile of await directories(authority, /^[a-z0-9-]+$/)) {
@@ -83,7 +85,10 @@ function kindOf(name: string): FoundFile['kind'] | undefined {
   return name.endsWith(suffixes.temporary) ? 'temporary' : undefined;
 }
 
-/** Failures of the system as `ERR_STORE_UNAVAILABLE`. `what` says what was done, with the end of a path at most. */
+/**
+ * Failures of the system as `ERR_STORE_UNAVAILABLE`. `what` says what was done, with the end of a path at
+ * most.
+ */
 export async function attempt<T>(what: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work();

@@ -12,13 +12,17 @@ export interface ProcessIdentity {
   readonly pid: number;
   /** When it started, in clock ticks since boot: the same number started later is another process. */
   readonly start: string;
-  /** A digest of the boot of the machine and the namespace that `pid` counts in; `none` where nothing tells. */
+  /**
+   * A digest of the boot of the machine and the namespace that `pid` counts in; `none` where nothing tells.
+   */
   readonly place: string;
 }
 
 const unknownPlace = 'none';
 
-/** This process. Where there is no `/proc`, nobody can tell whether it runs, and its leases have to run out. */
+/**
+ * This process. Where there is no `/proc`, nobody can tell whether it runs, and its leases have to run out.
+ */
 export function currentProcess(): ProcessIdentity {
   const { pid } = process;
   try {

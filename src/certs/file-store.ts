@@ -10,7 +10,9 @@ import { SharedStore } from './shared-store.js';
 import type { InspectableStore, StoreContext } from './store.js';
 
 export interface FileStoreOptions {
-  /** Made with mode 0700 if need be. Others may read what is there, as keys are sealed, but must not write. */
+  /**
+   * Made with mode 0700 if need be. Others may read what is there, as keys are sealed, but must not write.
+   */
   readonly dir: string;
   /** What the entries may take on the disk; default 256 MiB, which is about 60,000 P-256 leaves. */
   readonly capacity?: Bytes;
@@ -21,9 +23,9 @@ export interface FileStoreOptions {
 }
 
 /**
- * Opens the store in `dir`. The directory stays; what the store holds in this process is the caller's to close.
- * Rejects with `ERR_STORE` when the directory cannot be made, read or written, or when somebody else can write
- * to it. What fails later is reported as `degraded`, and fails nobody.
+ * Opens the store in `dir`. The directory stays; what the store holds in this process is the caller's to
+ * close. Rejects with `ERR_STORE` when the directory cannot be made, read or written, or when somebody else
+ * can write to it. What fails later is reported as `degraded`, and fails nobody.
  */
 export async function openFileStore({
   dir,

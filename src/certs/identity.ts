@@ -7,25 +7,34 @@
  */
 import type { SecureContextOptions } from 'node:tls';
 import type { Bytes, Milliseconds } from '../base/bytes.js';
-import { SallyportError } from '../base/errors.js';
 import type { Events } from '../base/events.js';
 import type { Authority } from './authority.js';
 import { isPromise } from './awaiting.js';
-import { contextBytes, identityBytes, WeakLru } from './contexts.js';
+import { WeakLru } from './contexts.js';
 import { type Identity, HostIdentity, type Workshop } from './host-identity.js';
+import type { ContextCounters, IdentityCounters } from './identity-counters.js';
+import { identityWeight } from './identity-weight.js';
+import type { CertificateHandle } from './intern.js';
 import type { KeyProfile } from './leaf-keys.js';
 import { MemoryStore } from './memory-store.js';
-import { Minter } from './mint.js';
+import { type Issuer, type LeafSubject, Minter } from './mint.js';
+import { mirroredSubject } from './mirror.js';
 import { type CertificateName, certificateName } from './names.js';
 import { SharedContexts } from './shared-context.js';
 import { sharedContextWorks } from './shared-context-probe.js';
 import { SingleFlight } from './single-flight.js';
 import { type CertificateStore, type FetchOptions, type LeafMaterial, renewalTime } from './store.js';
 import { TicketKeys } from './ticket-keys.js';
+import { isCurrent, requireCurrent } from './validity.js';
 import type { WildcardGroups } from './wildcards.js';
 
+/** What identities need of an authority. */
+export type LeafAuthority = Issuer &
+  Pick<Authority, 'chainPem' | 'fingerprint256'> &
+  Partial<Pick<Authority, 'nameConstrained'>>;
+
 export interface IdentitiesOptions {
-  readonly authority: Authority;
+  readonly authority: LeafAuthority;
   /**
    * Where leaves come from. Default: a `MemoryStore`, closed by `close`; one that is given stays its owner's.
    */
@@ -58,40 +67,21 @@ export interface IdentitiesOptions {
   readonly now?: () => number;
 }
 
-export interface IdentityCounters {
-  /** Calls that were answered with an identity at hand. */
-  readonly hits: number;
-  /** Identities that were made. */
-  readonly made: number;
-  /** Those of them that took the place of one in the background, before its end. */
-  readonly renewed: number;
-  /** Leaves that were minted here; the others came from the store. */
-  readonly minted: number;
-  /** Identities at hand. */
-  readonly size: number;
-}
-
-export interface ContextCounters {
-  /** Contexts that were made for one host. */
-  readonly made: number;
-  /** How often a leaf was set in the context that all hosts share. */
-  readonly loads: number;
-  /** How often there was nothing to do. */
-  readonly hits: number;
-  /** Identities that were dropped and found again, as a connection still used them. */
-  readonly secondChances: number;
-  /** Identities that were dropped for want of room. */
-  readonly evicted: number;
-  /** Identities at hand, and what they and their contexts are reckoned to take. */
-  readonly size: number;
-  readonly bytes: Bytes;
+/** What an identity is made from. */
+interface Wanted {
+  /** What it is found by here: the host, with the digest of what it mirrors after a slash. */
+  readonly id: string;
+  /** `CertificateKey.host`. */
+  readonly stored: string;
+  /** Asked when it has to be minted. */
+  readonly subject: () => LeafSubject;
 }
 
 /** How soon a newer leaf is looked for again when there was none, at the latest. */
 const longestSecondLook: Milliseconds = 60_000;
 
 export class Identities {
-  readonly #authority: Authority;
+  readonly #authority: LeafAuthority;
   readonly #store: CertificateStore;
   readonly #ownsStore: boolean;
   readonly #minter: Minter;
@@ -100,6 +90,8 @@ export class Identities {
   readonly #now: () => number;
   readonly #workshop: Workshop;
   readonly #identities: WeakLru<HostIdentity>;
+  /** How an identity that mirrors is made again. */
+  readonly #mirrored = new WeakMap<HostIdentity, Wanted>();
   readonly #flights = new SingleFlight<HostIdentity>();
   readonly #counters = { hits: 0, made: 0, renewed: 0, minted: 0 };
   #prepared: Promise<boolean> | undefined;
@@ -114,7 +106,7 @@ export class Identities {
     this.#wildcards = options.wildcards;
     this.#events = options.events;
     this.#now = now;
-    this.#identities = new WeakLru(capacity, ({ heavy }) => identityBytes + (heavy ? contextBytes : 0));
+    this.#identities = new WeakLru(capacity, identityWeight);
     this.#workshop = {
       context: { minVersion: 'TLSv1.2', ...options.context },
       ticketKeys: options.ticketKeys ?? new TicketKeys(),
@@ -130,13 +122,15 @@ export class Identities {
 
   /**
    * Finds out, once, whether the running Node can serve all hosts from one context, and has it done if so;
-   * until then, and otherwise, each host has its own. Takes a few handshakes in memory. Never rejects.
+   * until then, and otherwise, each host has its own. Takes a few handshakes in memory. Has the first leaf's key
+   * made meanwhile, and does not wait for it. Never rejects.
    */
   prepare(): Promise<boolean> {
     return (this.#prepared ??= this.#prepare());
   }
 
   async #prepare(): Promise<boolean> {
+    this.#minter.prepare();
     const works = await sharedContextWorks();
     if (works && !this.#closed) this.#workshop.shared = new SharedContexts(this.#workshop);
     return works;
@@ -145,7 +139,7 @@ export class Identities {
   /**
    * The identity for `host`, in any spelling: without a promise when it is at hand or everything that it takes
    * is. Any number of callers at the same time wait for one identity. It is replaced before its certificate
-   * ends, in the background, and never handed out after.
+   * ends, in the background, and never handed out after, nor before it begins.
    *
    * Throws or rejects with `ERR_LEAF_CERTIFICATE` (no host, or material that cannot be used), `ERR_CA_BROKEN`
    * (the CA ended), `ERR_CANCELLED` (`options.signal` aborted, which touches nobody else, or `close`), and what
@@ -158,8 +152,26 @@ export class Identities {
     const name = certificateName(host);
     return (
       (name.host === host ? undefined : this.peek(name.host)) ??
-      this.#flights.run(name.host, (work) => this.#obtain(name, work), options)
+      this.#flights.run(name.host, (work) => this.#obtain(this.#plain(name), work), options)
     );
+  }
+
+  /**
+   * The same for an identity whose leaf has the names and the times of `origin`, the certificate of an origin that
+   * was verified for `host`: see `mirroredSubject`. One for each host and certificate; its `host` is
+   * `CertificateKey.host`. Wildcard groups do not count here.
+   */
+  getMirror(host: string, origin: CertificateHandle, options?: FetchOptions): Identity | Promise<Identity> {
+    const name = certificateName(host);
+    const digest = origin.fingerprint256.replaceAll(':', '').slice(0, 32).toLowerCase();
+    const id = `${name.host}/mirror:${digest}`;
+    const found = this.peek(id);
+    if (found) return found;
+    // The bytes and not the handle: an identity must not make it look as if a connection was still there.
+    const { der } = origin;
+    const { nameConstrained } = this.#authority;
+    const subject = (): LeafSubject => mirroredSubject(name, der, { nameConstrained });
+    return this.#flights.run(id, (work) => this.#obtain({ id, stored: id, subject }, work), options);
   }
 
   /** The identity for a host in the spelling of `certificateName`, if it is at hand. */
@@ -167,13 +179,29 @@ export class Identities {
     const identity = this.#identities.get(host);
     if (!identity) return undefined;
     const now = this.#now();
-    if (now >= identity.notAfter) {
+    if (!isCurrent(identity, now)) {
       this.#identities.delete(host);
       return undefined;
     }
     if (now >= identity.renewAt) this.#renew(identity);
     this.#counters.hits += 1;
     return identity;
+  }
+
+  /**
+   * Has the store asked again for what is at hand: for these hosts, as `CertificateKey.host` spells them, with all
+   * that share the leaf of a group; without `hosts` for all. Connections keep what they have. To be called when
+   * entries were removed from the store. It may be because their key leaked: what is minted from now on has a new one.
+   */
+  forget(hosts?: readonly string[]): void {
+    if (hosts?.length !== 0) this.#minter.forgetKey();
+    const gone = hosts && new Set(hosts.map((host) => host.replace(/\/.*/s, '')));
+    for (const key of this.#identities.keys()) {
+      const host = key.replace(/\/.*/s, '');
+      const isGone =
+        !gone || gone.has(host) || gone.has(this.#wildcards?.(certificateName(host)).host ?? host);
+      if (isGone) this.#identities.delete(key);
+    }
   }
 
   get counters(): IdentityCounters {
@@ -205,7 +233,8 @@ export class Identities {
     const work = async (options: { readonly signal: AbortSignal }): Promise<HostIdentity> => {
       // Minting for P-256 never waits: it is not to be done while the request does.
       await new Promise((resolve) => void setImmediate(resolve));
-      return await this.#obtain(certificateName(old.host), options, old);
+      const wanted = this.#mirrored.get(old) ?? this.#plain(certificateName(old.host));
+      return await this.#obtain(wanted, options, old);
     };
     const later = (): void => {
       const now = this.#now();
@@ -221,44 +250,48 @@ export class Identities {
     );
   }
 
+  #plain(name: CertificateName): Wanted {
+    // Hosts of one group share the leaf; the session id context is each host's own.
+    const leaf = this.#wildcards?.(name) ?? name;
+    return { id: name.host, stored: leaf.host, subject: () => ({ name: leaf }) };
+  }
+
   /** `old` is the answer when the store has nothing newer. */
   #obtain(
-    name: CertificateName,
+    wanted: Wanted,
     work: { readonly signal: AbortSignal },
     old?: HostIdentity,
   ): HostIdentity | Promise<HostIdentity> {
     const { profile } = this.#minter;
-    // Hosts of one group share the leaf; the session id context is each host's own.
-    const leaf = this.#wildcards?.(name) ?? name;
-    const key = { host: leaf.host, authority: this.#authority.fingerprint256, profile };
-    const material = this.#store.fetch(key, (options) => this.#mint(leaf, options), work);
-    if (!isPromise(material)) return this.#make(name.host, material, old);
-    return material.then((arrived) => this.#make(name.host, arrived, old));
+    const key = { host: wanted.stored, authority: this.#authority.fingerprint256, profile };
+    const material = this.#store.fetch(key, (options) => this.#mint(wanted.subject(), options), work);
+    if (!isPromise(material)) return this.#make(wanted, material, old);
+    return material.then((arrived) => this.#make(wanted, arrived, old));
   }
 
-  #mint(name: CertificateName, options: FetchOptions): LeafMaterial | Promise<LeafMaterial> {
+  #mint(subject: LeafSubject, options: FetchOptions): LeafMaterial | Promise<LeafMaterial> {
     const started = performance.now();
     const minted = (material: LeafMaterial): LeafMaterial => {
       this.#counters.minted += 1;
       if (this.#events?.has('certificate.made')) {
         const duration = performance.now() - started;
-        this.#events.emit('certificate.made', { host: name.host, duration });
+        this.#events.emit('certificate.made', { host: subject.name.host, duration });
       }
       return material;
     };
-    const material = this.#minter.mint(name, options);
+    const material = this.#minter.mint(subject, options);
     return isPromise(material) ? material.then(minted) : minted(material);
   }
 
-  #make(host: string, material: LeafMaterial, old: HostIdentity | undefined): HostIdentity {
+  #make(wanted: Wanted, material: LeafMaterial, old: HostIdentity | undefined): HostIdentity {
+    const { id: host } = wanted;
     const now = this.#now();
-    if (material.notAfter <= now) {
-      throw new SallyportError('ERR_LEAF_CERTIFICATE', `the store gave one for ${host} that had ended`);
-    }
+    requireCurrent(material, now, `the certificate for ${host} that the store gave`);
     if (old?.serial === material.serial) return old;
     const renewAt = renewalTime(material.notAfter, now);
     const identity = new HostIdentity(host, material, renewAt, this.#workshop);
     this.#counters.made += 1;
+    if (host.includes('/')) this.#mirrored.set(identity, wanted);
     if (!this.#closed) this.#identities.set(host, identity);
     return identity;
   }

@@ -9,12 +9,8 @@ export {
   openAuthority,
 } from './authority.js';
 export type { AuthorityPaths } from './authority-files.js';
-export {
-  type ContextCounters,
-  Identities,
-  type IdentitiesOptions,
-  type IdentityCounters,
-} from './identity.js';
+export { Identities, type IdentitiesOptions, type LeafAuthority } from './identity.js';
+export type { ContextCounters, IdentityCounters } from './identity-counters.js';
 export { type FileStoreOptions, openFileStore } from './file-store.js';
 export {
   type CertificateHandle,

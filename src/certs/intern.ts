@@ -2,9 +2,9 @@
  * Interning: one object for a certificate, on however many connections it is seen. The idea is that of Go's
  * `crypto/tls` (cache.go): entries are found by their bytes, held weakly, and gone once nobody holds them.
  *
- * Who owns what: a handle holds its entry, the entry its bytes and, once somebody looked, the parsed certificate,
- * and the certificate its entry. The pool holds none of them. So whoever keeps a handle, or only the certificate that
- * it gave, keeps the entry findable; and nothing has to be given back.
+ * Who owns what: a handle holds its entry, the entry its bytes and, once somebody looked, the parsed
+ * certificate, and the certificate its entry. The pool holds none of them. So whoever keeps a handle, or only
+ * the certificate that it gave, keeps the entry findable; and nothing has to be given back.
  */
 import { X509Certificate, hash } from 'node:crypto';
 import type { Bytes } from '../base/bytes.js';
@@ -69,7 +69,10 @@ export class CertificatePool {
     this.#digest = options.digest ?? sha256;
   }
 
-  /** A handle for `der`, which is copied if it is new. Never throws for its contents: that is left to `certificate`. */
+  /**
+   * A handle for `der`, which is copied if it is new. Never throws for its contents: that is left to
+   * `certificate`.
+   */
   intern(der: Uint8Array): CertificateHandle {
     return new Handle(this.#entry(der), this.#hold(1));
   }

@@ -5,8 +5,9 @@ import { type Outage, Unreachable } from './outage.js';
 import type { Lease } from './store-backend.js';
 
 /**
- * The outcome of `work`, during which `renew` is called three times per `lease`, until it says that the lease was
- * lost. Work goes on without it: whether its result counts is decided when it is stored. `renew` must not reject.
+ * The outcome of `work`, during which `renew` is called three times per `lease`, until it says that the lease
+ * was lost. Work goes on without it: whether its result counts is decided when it is stored. `renew` must not
+ * reject.
  */
 export async function keepLease<T>(
   context: Context,
@@ -55,7 +56,10 @@ export class LeaseReturns {
     this.#outage = outage;
   }
 
-  /** `end` is what gives `lease` back. Throws `Unreachable`, and the lease is given back after the outage then. */
+  /**
+   * `end` is what gives `lease` back. Throws `Unreachable`, and the lease is given back after the outage
+   * then.
+   */
   async settle<T>(lease: Lease, end: () => Promise<T>): Promise<T> {
     this.#pending.add(lease);
     const outcome = await this.#outage.ask(end);

@@ -18,6 +18,7 @@ import {
   type StoreEntry,
   type StoreReport,
 } from './store.js';
+import { isCurrent, requireCurrent } from './validity.js';
 
 export interface MemoryStoreOptions {
   /** What the entries may take; default 32 MiB, which is about 22,000 P-256 leaves. */
@@ -139,6 +140,11 @@ export class MemoryStore implements InspectableStore {
     }
   }
 
+  /** Removes all entries that `isGone` says so of, and what is remembered of failures stays. */
+  remove(isGone: (key: CertificateKey) => boolean): void {
+    for (const [id, entry] of this.#entries) if (isGone(keyOf(id))) this.#drop(id, entry);
+  }
+
   /** What is being generated meanwhile becomes an entry all the same. */
   delete(key: CertificateKey): Promise<boolean> {
     const id = identify(key);
@@ -203,11 +209,9 @@ export class MemoryStore implements InspectableStore {
   /** Makes `material` the entry, unless the one that is there lasts as long. */
   #accept(id: string, material: LeafMaterial): LeafMaterial {
     const now = this.#now();
-    if (material.notAfter <= now) {
-      throw new SallyportError('ERR_LEAF_CERTIFICATE', 'the certificate that was made had already ended');
-    }
+    requireCurrent(material, now, 'the certificate that was made');
     const old = this.#entries.get(id)?.material;
-    const replaces = old !== undefined && now < old.notAfter;
+    const replaces = old !== undefined && isCurrent(old, now);
     if (replaces && material.notAfter <= old.notAfter) return old;
     this.#counters.generated += 1;
     if (replaces) this.#counters.renewed += 1;
@@ -244,7 +248,7 @@ export class MemoryStore implements InspectableStore {
     const entry = this.#entries.get(id);
     if (!entry) return undefined;
     this.#drop(id, entry);
-    if (this.#now() >= entry.material.notAfter) return undefined;
+    if (!isCurrent(entry.material, this.#now())) return undefined;
     this.#keep(id, entry);
     this.#counters.hits += 1;
     return entry;

@@ -10,7 +10,8 @@ import { SallyportError } from '../base/errors.js';
 import { isPromise } from './awaiting.js';
 import { boundedSigner } from './bounded-signer.js';
 import * as der from './der.js';
-import { type KeyProfile, type LeafKey, type LeafKeySource, leafKeySource } from './leaf-keys.js';
+import { type KeyProfile, type LeafKey, leafKeys } from './leaf-keys.js';
+import type { SharedKey } from './leaf-keys-shared.js';
 import type { CertificateName } from './names.js';
 import { toPem } from './pem.js';
 import { type Signer, algorithmIdentifier } from './signer.js';
@@ -43,7 +44,10 @@ export interface LeafSubject {
   readonly name: CertificateName;
   /** The SAN, in this order; default `name` alone. At least one. */
   readonly names?: readonly CertificateName[];
-  /** Epoch milliseconds: the leaf is not valid outside these, beside what bounds every leaf. */
+  /**
+   * Epoch milliseconds: the leaf is not valid outside these, nor outside the CA's. Where more than 199 days are left,
+   * it gets those from an hour ago.
+   */
   readonly notBefore?: number;
   readonly notAfter?: number;
 }
@@ -66,17 +70,21 @@ export class Minter {
   /** Closes with the minter. */
   readonly #context = Context.background.withCancel();
   readonly #signer: Signer;
-  readonly #keys: LeafKeySource;
+  readonly #keys: SharedKey<LeafKey>;
   readonly #algorithm: Uint8Array;
   /** The extensions that are the same in every leaf. */
   readonly #extensions: readonly Uint8Array[];
+  /** Those, and the one that names the key: encoded once a key. */
+  #keyed: { readonly key: LeafKey; readonly extensions: Uint8Array } | undefined;
+  /** How often the key was forgotten. */
+  #forgotten = 0;
 
   constructor({ issuer, profile = 'p256', now = Date.now }: MinterOptions) {
     this.profile = profile;
     this.#issuer = issuer;
     this.#now = now;
     this.#signer = boundedSigner(issuer.signer, { context: this.#context });
-    this.#keys = leafKeySource(profile);
+    this.#keys = leafKeys(profile);
     this.#algorithm = algorithmIdentifier(issuer.signer.algorithm);
     const { digitalSignature, keyEncipherment } = x509.keyUsageBits;
     this.#extensions = [
@@ -88,9 +96,15 @@ export class Minter {
     ];
   }
 
+  /** Has the key made that the first leaf will need: for RSA it takes part of a second, on another thread. */
+  prepare(): void {
+    this.#keys.prepare();
+  }
+
   /**
-   * A new certificate with a new key for `subject`, valid from an hour ago for 199 days, within the validity of
-   * the CA. Without a promise when both the key and the signature are made at once.
+   * A new certificate for `subject`, valid from an hour ago for 199 days, within the validity of the CA. Its key
+   * is the one of all leaves that this minter makes within the hour (P-256) or the day (RSA). Without a promise
+   * when the key is there and the signature is made at once.
    *
    * Throws or rejects with `ERR_CA_BROKEN` when the CA certificate has ended, with `ERR_LEAF_CERTIFICATE` when the
    * times of `subject` leave nothing, with `ERR_CANCELLED` when `options.signal` aborts while something is waited
@@ -102,12 +116,25 @@ export class Minter {
   ): LeafMaterial | Promise<LeafMaterial> {
     const leaf = 'kind' in subject ? { name: subject } : subject;
     const key = this.#keys.take(options);
-    return isPromise(key)
+    const forgotten = this.#forgotten;
+    const material = isPromise(key)
       ? key.then((made) => this.#certify(leaf, made, options))
       : this.#certify(leaf, key, options);
+    if (!isPromise(material)) return material;
+    // The key may have been forgotten while the signature was waited for.
+    return material.then((made) => (this.#forgotten === forgotten ? made : this.mint(subject, options)));
   }
 
-  /** Stops making keys ahead; whoever waits is rejected with `ERR_CANCELLED`. A second call does nothing. */
+  /**
+   * No leaf that `mint` gives from now on has a key of before. The next one is made at once; for RSA, leaves wait for
+   * it.
+   */
+  forgetKey(): void {
+    this.#forgotten += 1;
+    this.#keys.forget();
+  }
+
+  /** Drops the key; whoever waits is rejected with `ERR_CANCELLED`. A second call does nothing. */
   close(): void {
     this.#keys.close();
     this.#context.close();
@@ -131,8 +158,7 @@ export class Minter {
       subject: subject ?? emptyName,
       publicKey: key.publicKey,
       extensions: [
-        ...this.#extensions,
-        x509.subjectKeyIdentifier(x509.keyIdentifier(key.publicKeyBits)),
+        this.#extensionsFor(key),
         x509.subjectAltName(subject === undefined, ...names.map(generalName)),
       ],
     });
@@ -147,11 +173,23 @@ export class Minter {
     return isPromise(signature) ? signature.then(finish) : finish(signature);
   }
 
+  #extensionsFor(key: LeafKey): Uint8Array {
+    if (this.#keyed?.key !== key) {
+      const named = x509.subjectKeyIdentifier(key.identifier);
+      this.#keyed = { key, extensions: Buffer.concat([...this.#extensions, named]) };
+    }
+    return this.#keyed.extensions;
+  }
+
   #validity(leaf: LeafSubject): { readonly notBefore: number; readonly notAfter: number } {
     const now = Math.floor(this.#now() / 1000) * 1000;
     const { notBefore: from = now - clockSkew, notAfter: until = Number.POSITIVE_INFINITY } = leaf;
-    const notBefore = Math.max(now - clockSkew, this.#issuer.notBefore, from);
-    const notAfter = Math.min(now - clockSkew + lifetime, this.#issuer.notAfter, until);
+    let notBefore = Math.max(this.#issuer.notBefore, from);
+    let notAfter = Math.min(this.#issuer.notAfter, until);
+    if (notAfter - notBefore > lifetime) {
+      notBefore = Math.max(notBefore, now - clockSkew);
+      notAfter = Math.min(notAfter, now - clockSkew + lifetime);
+    }
     if (this.#issuer.notAfter <= now) {
       const end = new Date(this.#issuer.notAfter).toISOString();
       throw new SallyportError('ERR_CA_BROKEN', `its certificate ended at ${end}`);

@@ -3,8 +3,10 @@ import type { Milliseconds } from '../base/bytes.js';
 import type { Context } from '../base/context.js';
 import { type SallyportError, toSallyportError } from '../base/errors.js';
 
-/** How long after it could not be reached it is tried again. */
-const pause: Milliseconds = 1000;
+/** How long after it could not be reached it is tried again, */
+const shortestPause: Milliseconds = 1000;
+/** and at the most, when it fails again and again as soon as it was there. */
+const longestPause: Milliseconds = 30_000;
 
 /** Thrown by `ask`, so that what the place could not do is not mistaken for what failed elsewhere. */
 export class Unreachable extends Error {
@@ -14,7 +16,7 @@ export class Unreachable extends Error {
 export interface OutageOptions {
   /** Closed when nothing is to be tried any more. */
   readonly context: Context;
-  /** Asks the place for anything. */
+  /** Has the place do what is asked of it. */
   readonly probe: () => Promise<unknown>;
   readonly began: (error: SallyportError) => void;
   readonly ended: () => void;
@@ -25,6 +27,8 @@ export class Outage {
   #lasts = false;
   /** How many have ended. */
   #past = 0;
+  /** How many have begun since an entry was last stored. */
+  #row = 0;
 
   constructor(options: OutageOptions) {
     this.#options = options;
@@ -33,6 +37,11 @@ export class Outage {
   /** Whether the place could not be reached when it was last asked. */
   get lasts(): boolean {
     return this.#lasts;
+  }
+
+  /** To be called when an entry was stored: the place can do all that it is for. */
+  proven(): void {
+    this.#row = 0;
   }
 
   /**
@@ -55,24 +64,27 @@ export class Outage {
   #begin(error: SallyportError): void {
     if (this.#lasts || this.#options.context.closed) return;
     this.#lasts = true;
+    const pause = Math.min(shortestPause * 2 ** this.#row, longestPause);
+    this.#row += 1;
     this.#options.began(error);
-    void this.#tryAgain();
+    void this.#tryAgain(pause);
   }
 
   /** One question at a time, and nobody's request waits for it. */
-  async #tryAgain(): Promise<void> {
+  async #tryAgain(pause: Milliseconds): Promise<void> {
     const { context, ended } = this.#options;
     let answered = false;
-    while (!answered && !context.closed) answered = await this.#probe();
+    while (!answered && !context.closed) answered = await this.#probe(pause);
     if (context.closed) return;
     this.#past += 1;
     this.#lasts = false;
     ended();
   }
 
-  async #probe(): Promise<boolean> {
+  async #probe(pause: Milliseconds): Promise<boolean> {
     try {
-      await this.#options.context.sleep(pause);
+      // Nobody waits for it: whoever has nothing else to do may end.
+      await this.#options.context.sleep(pause, { holdsProcess: false });
       await this.#options.probe();
       return true;
     } catch {

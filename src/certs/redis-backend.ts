@@ -2,9 +2,9 @@
  * A Redis server as a place that processes and machines share.
  *
  * Everything is found under one hash tag, `{sallyport}` unless a prefix says otherwise:
- * `{sallyport}:entry:ID` (ends with the certificate), `:lock:ID` (a lease: a random token that ends by itself),
- * `:failure:ID`, `:used` (IDs by last use) and `:sizes` (bytes by ID, and `total`). ID is `identify(key)`. The
- * channel `{sallyport}:changed` carries the ID of what changed.
+ * `{sallyport}:entry:ID` (ends with the certificate), `:lock:ID` (a lease: a random token that ends by
+ * itself), `:failure:ID`, `:used` (IDs by last use) and `:sizes` (bytes by ID, and `total`). ID is
+ * `identify(key)`. The channel `{sallyport}:changed` carries the ID of what changed.
  *
  * The token is random where one might count: a counter starts again when Redis does, and a holder from before
  * would be taken for the one after.
@@ -78,8 +78,8 @@ export class RedisBackend implements StoreBackend {
 
   async read(key: CertificateKey): Promise<StoredState> {
     const id = identify(key);
-    const keys = [this.#entry(id), this.#failure(id), this.#used];
-    const reply = await this.#commands.run(readScript, keys, [id, String(grain)]);
+    const keys = [this.#entry(id), this.#failure(id), this.#used, this.#sizes];
+    const reply = await this.#commands.run(readScript, keys, [id, String(grain), String(overhead)]);
     const [entry, failure] = this.#list(reply);
     return {
       entry: Buffer.isBuffer(entry) ? entry : undefined,
@@ -137,10 +137,7 @@ export class RedisBackend implements StoreBackend {
         const entry = await this.#commands.run(peekScript, [this.#entry(id)], []);
         // It may have gone meanwhile.
         if (!Buffer.isBuffer(entry)) continue;
-        const remove = async (): Promise<void> => {
-          await this.#delete(id);
-        };
-        yield { key: keyOf(id), entry, bytes: entry.length, remove };
+        yield { key: keyOf(id), entry, bytes: entry.length, remove: () => this.#delete(id) };
       }
     } while (cursor !== '0');
   }
@@ -163,7 +160,7 @@ export class RedisBackend implements StoreBackend {
         const { capacity, now } = this.#options;
         const evicted = await this.#commands.run(
           commitScript,
-          [lock, this.#entry(id), this.#failure(id), this.#used, `${this.#tag}sizes`],
+          [lock, this.#entry(id), this.#failure(id), this.#used, this.#sizes],
           [
             token,
             id,
@@ -193,7 +190,7 @@ export class RedisBackend implements StoreBackend {
   }
 
   async #delete(id: string): Promise<boolean> {
-    const keys = [this.#entry(id), this.#used, `${this.#tag}sizes`];
+    const keys = [this.#entry(id), this.#used, this.#sizes];
     return (await this.#commands.run(deleteScript, keys, [id, this.#channel])) === 1;
   }
 
@@ -209,6 +206,10 @@ export class RedisBackend implements StoreBackend {
 
   get #used(): string {
     return `${this.#tag}used`;
+  }
+
+  get #sizes(): string {
+    return `${this.#tag}sizes`;
   }
 
   #entry(id: string): string {

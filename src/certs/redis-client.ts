@@ -37,14 +37,16 @@ export interface RedisLinkOptions {
   readonly subscribe?: { readonly channel: string; readonly listener: (message: string) => void };
 }
 
-/** A command that is not answered within this ends its connection: all that came after it would wait longer. */
+/**
+ * A command that is not answered within this ends its connection: all that came after it would wait longer.
+ */
 const patience: Milliseconds = 1000;
 const shortestPause: Milliseconds = 100;
 const longestPause: Milliseconds = 2000;
 
 /**
- * The function that makes clients for `url`. Rejects with `ERR_STORE` when the package is missing, or the URL is
- * not one that it takes; the message has no part of the URL.
+ * The function that makes clients for `url`. Rejects with `ERR_STORE` when the package is missing, or the URL
+ * is not one that it takes; the message has no part of the URL.
  */
 export async function redisClients(url: string): Promise<MakeClient> {
   const redis = await loadRedis();
@@ -209,8 +211,8 @@ export class RedisLink {
   }
 
   /**
-   * `work`, or a `Silence` when it takes too long. The second half is a wait of its own: after the event loop stood
-   * still, what arrived meanwhile is read before it ends.
+   * `work`, or a `Silence` when it takes too long. The second half is a wait of its own: after the event loop
+   * stood still, what arrived meanwhile is read before it ends.
    */
   async #inTime<T>(work: Promise<T>): Promise<T> {
     using limit = this.#context.withCancel();

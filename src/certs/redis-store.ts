@@ -7,9 +7,13 @@ import { SharedStore } from './shared-store.js';
 import type { InspectableStore, StoreContext } from './store.js';
 
 export interface RedisStoreOptions {
-  /** `redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE]`, or `rediss://…` for TLS, whose CA Node must trust. */
+  /**
+   * `redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE]`, or `rediss://…` for TLS, whose CA Node must trust.
+   */
   readonly url: string;
-  /** What the entries of all who share may take together; default 256 MiB, which is about 80,000 P-256 leaves. */
+  /**
+   * What the entries of all who share may take together; default 256 MiB, which is about 80,000 P-256 leaves.
+   */
   readonly capacity?: Bytes;
   /** What all keys begin with, in braces; default `sallyport`. Letters, digits, `.`, `_`, `:` and `-`. */
   readonly prefix?: string;
@@ -21,8 +25,9 @@ export interface RedisStoreOptions {
 
 /**
  * Opens the store at `url`. What it holds in this process is the caller's to close; what is in Redis stays.
- * Rejects with `ERR_STORE` when the URL is malformed or the package `redis` is not installed. A server that cannot be
- * reached, now or later, is reported as `degraded` by the first fetch that sees it, and fails nobody; opening waits a second for it at the most.
+ * Rejects with `ERR_STORE` when the URL is malformed or the package `redis` is not installed. A server that
+ * cannot be reached, now or later, is reported as `degraded` by the first fetch that sees it, and fails
+ * nobody; opening waits a second for it at the most.
  */
 export async function openRedisStore({
   url,

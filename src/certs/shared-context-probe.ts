@@ -43,12 +43,12 @@ export async function sharedContextWorks(
 
 async function handshakesAreRight(
   shared: Loader,
-  { leaves: [a, b], issuer }: Material,
+  { leaves: [a, b, c], issuer }: Material,
   context: Context,
 ): Promise<boolean> {
-  // All four are connections before the first handshake runs.
+  // All are connections before the first handshake runs. The key stays, changes, and changes back.
   const first = await Promise.all(
-    [a, b, a, b].map((leaf) => visit(shared, { leaf, issuer }, undefined, context)),
+    [a, b, c, a, b].map((leaf) => visit(shared, { leaf, issuer }, undefined, context)),
   );
   const [seen] = first;
   if (!first.every(({ right }) => right) || !seen?.session) return false;
@@ -60,28 +60,34 @@ async function handshakesAreRight(
 }
 
 interface Material {
-  readonly leaves: readonly [ServedLeaf, ServedLeaf];
+  readonly leaves: readonly [ServedLeaf, ServedLeaf, ServedLeaf];
   /** What is to be sent after each of them. */
   readonly issuer: X509Certificate;
 }
 
-/** Two leaves with keys of their own, of a CA that is thrown away: a CA's certificate may not sign handshakes. */
+/**
+ * Leaves of a CA that is thrown away (a CA's certificate may not sign handshakes): two with the same key, and one
+ * with another.
+ */
 async function makeLeaves(): Promise<Material> {
   const { certificatePem, keyPem } = makeRoot('probe', Date.now());
   const issuer = new X509Certificate(certificatePem);
   const fields = readCertificateFields(issuer.raw);
   const { subject, subjectKeyIdentifier = Buffer.alloc(20), notBefore, notAfter } = fields;
   const signer = localSigner(createPrivateKey(keyPem), 'ecdsa-p256-sha256');
-  const minter = new Minter({ issuer: { subject, subjectKeyIdentifier, notBefore, notAfter, signer } });
-  const make = async (host: string): Promise<ServedLeaf> => {
+  const made = { subject, subjectKeyIdentifier, notBefore, notAfter, signer };
+  const [one, other] = [new Minter({ issuer: made }), new Minter({ issuer: made })];
+  const make = async (minter: Minter, host: string): Promise<ServedLeaf> => {
     const leaf = await minter.mint(certificateName(host));
     const { certificatePem: leafPem, privateKeyPem } = leaf;
     return { certificatePem: leafPem, privateKeyPem, sessionIdContext: host };
   };
   try {
-    return { leaves: [await make('a.invalid'), await make('b.invalid')], issuer };
+    const [a, b] = [await make(one, 'a.invalid'), await make(one, 'b.invalid')];
+    return { leaves: [a, b, await make(other, 'c.invalid')], issuer };
   } finally {
-    minter.close();
+    one.close();
+    other.close();
   }
 }
 

@@ -6,6 +6,7 @@
  * finds out by handshakes, and who uses this has contexts of their own to fall back on.
  */
 import { type SecureContext, type SecureContextOptions, createSecureContext } from 'node:tls';
+import { readElement } from './der-reader.js';
 import type { TicketKeys } from './ticket-keys.js';
 
 /** What a host's connections are made with. */
@@ -32,6 +33,9 @@ interface Shared {
   chained: boolean;
   /** Whose leaf is set; `undefined` after a failure. */
   leaf: ServedLeaf | undefined;
+  /** Which key is set (empty: none), and its public half, as the certificate that it was set with had it. */
+  keyPem: string;
+  publicKey: Buffer;
 }
 
 export interface SharedContextsOptions {
@@ -55,12 +59,13 @@ export class SharedContexts {
     this.#options = options;
   }
 
-  /** Whether `load` would have nothing to do. */
-  holds(leaf: ServedLeaf): boolean {
+  /** The context that has `leaf` in it already, for the very next statement only. */
+  held(leaf: ServedLeaf): SecureContext | undefined {
     for (const shared of this.#shared.values()) {
-      if (shared.leaf === leaf) return shared.ticketKeys === this.#options.ticketKeys.current;
+      if (shared.leaf !== leaf) continue;
+      return shared.ticketKeys === this.#options.ticketKeys.current ? shared.secureContext : undefined;
     }
-    return false;
+    return undefined;
   }
 
   /**
@@ -68,8 +73,8 @@ export class SharedContexts {
    * keys are not served this way. Throws OpenSSL's error when certificate and key do not belong together.
    */
   load(leaf: ServedLeaf): SecureContext | undefined {
-    const kind = kindOf(leaf);
-    const shared = kind && this.#obtain(kind);
+    const key = keyOf(leaf);
+    const shared = key && this.#obtain(key.kind);
     if (!shared) return undefined;
     if (shared.leaf === leaf) return shared.secureContext;
     shared.leaf = undefined;
@@ -79,7 +84,13 @@ export class SharedContexts {
       shared.chained ? leaf.certificatePem : leaf.certificatePem + this.#options.chainPem,
     );
     shared.chained = true;
-    shared.setters.setKey(leaf.privateKeyPem);
+    // OpenSSL keeps a key that belongs to the certificate, and drops one that does not.
+    if (shared.keyPem !== leaf.privateKeyPem || !shared.publicKey.equals(key.publicKey)) {
+      shared.keyPem = '';
+      shared.setters.setKey(leaf.privateKeyPem);
+      shared.keyPem = leaf.privateKeyPem;
+      shared.publicKey = Buffer.from(key.publicKey);
+    }
     shared.setters.setSessionIdContext(leaf.sessionIdContext);
     shared.leaf = leaf;
     return shared.secureContext;
@@ -96,7 +107,15 @@ export class SharedContexts {
     const secureContext = createSecureContext({ ...this.#options.context, ticketKeys });
     const setters: unknown = secureContext.context;
     if (!hasSetters(setters)) return undefined;
-    const shared: Shared = { secureContext, setters, ticketKeys, chained: false, leaf: undefined };
+    const shared: Shared = {
+      secureContext,
+      setters,
+      ticketKeys,
+      chained: false,
+      leaf: undefined,
+      keyPem: '',
+      publicKey: Buffer.alloc(0),
+    };
     this.#shared.set(kind, shared);
     return shared;
   }
@@ -111,23 +130,32 @@ function hasSetters(context: unknown): context is Setters {
 
 type KeyKind = 'p256' | 'rsa';
 
-/** The AlgorithmIdentifier as it stands in a SubjectPublicKeyInfo and in PKCS #8 alike (RFC 5480 §2.1, RFC 8017 A.1). */
+/**
+ * The AlgorithmIdentifier as it stands in a SubjectPublicKeyInfo and in PKCS #8 alike (RFC 5480 §2.1, RFC
+ * 8017 A.1).
+ */
 const identifiers: readonly (readonly [kind: KeyKind, der: Buffer])[] = [
   ['p256', Buffer.from('301306072a8648ce3d020106082a8648ce3d030107', 'hex')],
   ['rsa', Buffer.from('300d06092a864886f70d0101010500', 'hex')],
 ];
 
-/** The kind of certificate and key, when it is the same, one of ours, and plain to see. */
-function kindOf({ certificatePem, privateKeyPem }: ServedLeaf): KeyKind | undefined {
+/** The kind of certificate and key, when it is the same, one of ours, and plain to see; and the public half. */
+function keyOf({
+  certificatePem,
+  privateKeyPem,
+}: ServedLeaf): { readonly kind: KeyKind; readonly publicKey: Uint8Array } | undefined {
   const certificate = firstDer(certificatePem, 'CERTIFICATE');
   const key = firstDer(privateKeyPem, 'PRIVATE KEY');
   if (!certificate || !key) return undefined;
   const kinds = identifiers.filter(([, der]) => certificate.includes(der));
   // In PKCS #8 the algorithm follows on the version, within the first bytes.
   const found = kinds.find(([, der]) => key.subarray(0, 48).includes(der));
-  return kinds.length === 1 ? found?.[0] : undefined;
+  if (kinds.length !== 1 || !found) return undefined;
+  const [kind, identifier] = found;
+  // What follows on it in the certificate is the BIT STRING that has the key.
+  const { encoded } = readElement(certificate, certificate.indexOf(identifier) + identifier.length);
+  return { kind, publicKey: encoded };
 }
-
 function firstDer(pem: string, label: string): Buffer | undefined {
   const begin = `-----BEGIN ${label}-----`;
   if (!pem.startsWith(begin)) return undefined;

@@ -52,15 +52,18 @@ export interface ListedEntry {
   readonly key: CertificateKey | undefined;
   readonly entry: Buffer;
   readonly bytes: Bytes;
-  /** Removes it, where it has no key to be removed by. */
-  remove(): Promise<void>;
+  /** Removes it, where it has no key to be removed by; whether it was still there. */
+  remove(): Promise<boolean>;
 }
 
 export interface StoreBackend {
   /** For reports and errors, such as `file:/var/lib/sallyport` or `redis://host:6379`: never with a password. */
   readonly name: string;
   read(key: CertificateKey): Promise<StoredState>;
-  /** The lease for `key`, for `lease` milliseconds, or `undefined` when another holds it. A dead holder's passes on. */
+  /**
+   * The lease for `key`, for `lease` milliseconds, or `undefined` when another holds it. A dead holder's
+   * passes on.
+   */
   acquire(key: CertificateKey, lease: Milliseconds): Promise<Lease | undefined>;
   /**
    * Resolves when something may have changed for `key`: an entry, a failure, a lease given back or run out. Also

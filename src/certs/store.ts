@@ -6,8 +6,8 @@ import type { KeyProfile } from './leaf-keys.js';
 /** What an entry is found by. Leaves of two authorities or two profiles are never mixed up. */
 export interface CertificateKey {
   /**
-   * A host as `certificateName` spells it, or the wildcard that stands for its group (`*.example.com`). Leaves
-   * that mirror an origin's certificate have its digest after a slash (`example.com/mirror:…`).
+   * A host as `certificateName` spells it, or the wildcard that stands for its group (`*.example.com`).
+   * Leaves that mirror an origin's certificate have its digest after a slash (`example.com/mirror:…`).
    */
   readonly host: string;
   /** The SHA-256 fingerprint of the CA certificate, as `Authority.fingerprint256` has it. */
@@ -65,8 +65,9 @@ export interface FetchOptions {
  *   reason), and nobody else is. If its own `generate` was the one that runs, that goes on for the others; if
  *   it fails after its caller left, the `generate` of a caller that still waits takes its place. Where the
  *   store is shared, a caller whose process died is replaced in the same way.
- * - **Validity.** Material is never handed out at or after its `notAfter`. A `fetch` from `renewalTime` on is
- *   answered with what is there, and its `generate` runs in the background to replace it; when that fails, the
+ * - **Validity.** Material is never handed out at or after its `notAfter`, nor before its `notBefore`: what was
+ *   made while a clock was ahead counts as none once the clock was corrected, and what `generate` gives before its
+ *   time is a failure. A `fetch` from `renewalTime` on is answered with what is there, and its `generate` runs in the background to replace it; when that fails, the
  *   old material is served until it ends. Material is only handed out for the authority, the profile and the
  *   host that it was made for.
  * - **Broken entries.** What cannot be read, was changed, or belongs to another key is reported, discarded and
@@ -79,14 +80,20 @@ export interface FetchOptions {
  */
 export interface CertificateStore {
   /**
-   * The material for `key`: from the store, or made by `generate` and then stored. What is at hand is returned
-   * without a promise; `await` takes both. It may throw or reject, by the same rule.
+   * The material for `key`: from the store, or made by `generate` and then stored. What is at hand is
+   * returned without a promise; `await` takes both. It may throw or reject, by the same rule.
    */
   fetch(
     key: CertificateKey,
     generate: Generate,
     options?: FetchOptions,
   ): LeafMaterial | Promise<LeafMaterial>;
+
+  /**
+   * For stores that keep something of their own beside what is shared: drops that, for the keys that `isGone`
+   * says were removed there by others. What is shared stays as it is.
+   */
+  forget?(isGone: (key: CertificateKey) => boolean): void | Promise<void>;
 
   /**
    * Gives back what the store holds. Whoever waits is rejected with `ERR_CANCELLED`, and so is every later
@@ -109,6 +116,8 @@ export interface StoreEntry {
   /** Epoch milliseconds. */
   readonly notBefore?: number;
   readonly notAfter?: number;
+  /** Removes this entry; whether it was still there. Given where no key tells it from others. */
+  readonly remove?: () => Promise<boolean>;
 }
 
 /** What a store did since it was opened, in this process, and what it holds. */
@@ -177,9 +186,9 @@ export interface StoreContext {
 const day = 24 * 60 * 60 * 1000;
 
 /**
- * When to replace something that was obtained at `now` and is valid until `notAfter` (epoch milliseconds): one
- * day before its end, or after nine tenths of the time that was left, whichever is later. The latter keeps
- * leaves of a CA that ends soon from being made anew for every connection.
+ * When to replace something that was obtained at `now` and is valid until `notAfter` (epoch milliseconds):
+ * one day before its end, or after nine tenths of the time that was left, whichever is later. The latter
+ * keeps leaves of a CA that ends soon from being made anew for every connection.
  */
 export function renewalTime(notAfter: number, now: number): number {
   return notAfter - Math.min(day, (notAfter - now) / 10);

@@ -25,7 +25,7 @@ export interface TieredStoreOptions {
  * From the renewal time on the front asks `back` in the background, and again after a minute at the most (less
  * when less than ten minutes are left) as long as it has nothing newer: `back` renews in the background too.
  *
- * What is deleted from `back` elsewhere is handed out from this process's memory until it ends.
+ * What is deleted from `back` elsewhere is handed out from this process's memory until it ends, or until `forget`.
  *
  * Ownership: both stores are the tiered store's, which closes them.
  */
@@ -62,9 +62,16 @@ export class TieredStore implements InspectableStore {
     return inspected || front;
   }
 
+  /** Drops what `isGone` says was removed from where entries live, here and in what `back` has of its own. */
+  async forget(isGone: (key: CertificateKey) => boolean): Promise<void> {
+    // The back first, as in `delete`.
+    await this.#back.forget?.(isGone);
+    this.#front.remove(isGone);
+  }
+
   /**
-   * Hits are those of both; the rest is `back`'s. Where that cannot be looked into, `generated` counts what it gave,
-   * and failures and waits are not known.
+   * Hits are those of both; the rest is `back`'s. Where that cannot be looked into, `generated` counts what
+   * it gave, and failures and waits are not known.
    */
   get counters(): StoreCounters {
     const counters = this.#inspected.counters;

@@ -17,7 +17,7 @@ export interface CertificateParts {
   readonly subject: Uint8Array;
   /** SubjectPublicKeyInfo. */
   readonly publicKey: Uint8Array;
-  /** Each an Extension. */
+  /** Each an Extension, or several that follow one another. */
   readonly extensions: readonly Uint8Array[];
 }
 

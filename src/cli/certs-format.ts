@@ -2,7 +2,7 @@
 import { X509Certificate } from 'node:crypto';
 import { formatBytes } from '../base/bytes.js';
 import type { StoreEntry } from '../certs/store.js';
-import type { DeskStats, Warmed } from './certs-desk.js';
+import { type DeskStats, isGroupOf, type Purged, type Warmed } from './certs-desk.js';
 import type { ControlCounters } from './control.js';
 import { safeText } from './text.js';
 
@@ -51,11 +51,12 @@ export function formatList(entries: readonly StoreEntry[], now: number): string 
   return table([['HOST', 'PROFILE', 'EXPIRES', 'SERIAL', 'STATE', 'SIZE'], ...rows]);
 }
 
-/** Everything about one entry, but its key. */
-export function formatEntry(entry: StoreEntry, now: number): string {
+/** Everything about one entry, but its key. `asked`: the host that it was looked up for. */
+export function formatEntry(entry: StoreEntry, now: number, asked?: string): string {
   const { key, state, problem, bytes, serial, notBefore } = entry;
   const rows: readonly (readonly [string, string | undefined])[] = [
     ['host', key.host],
+    ['group', asked !== undefined && isGroupOf(key.host, asked) ? `${asked} and others` : undefined],
     ['names', namesOf(entry)?.join(', ')],
     ['serial', serial],
     ['valid from', isoOf(notBefore) ?? undefined],
@@ -69,6 +70,17 @@ export function formatEntry(entry: StoreEntry, now: number): string {
   return rows
     .filter(([, text]) => text !== undefined)
     .map(([term, text]) => `${term.padEnd(11)} ${safeText(text ?? '')}`)
+    .join('\n');
+}
+
+/** `2 certificates removed`, and which groups of hosts have none now. */
+export function formatPurged({ removed, groups }: Purged): string {
+  const count = `${removed} ${removed === 1 ? 'certificate' : 'certificates'} removed`;
+  return [
+    count,
+    ...groups.map((group) => `${group} is that of a group: its other hosts have none now either`),
+  ]
+    .map(safeText)
     .join('\n');
 }
 

@@ -2,19 +2,20 @@
 import { SallyportError } from '../base/errors.js';
 import type { StoreEntry, StoreReport } from '../certs/store.js';
 import { openExistingAuthority } from './ca.js';
-import { type Desk, hostOf, isFor, type Selector, StoreDesk } from './certs-desk.js';
+import { type Desk, hostOf, isFor, type PurgedHosts, type Selector, StoreDesk } from './certs-desk.js';
 import {
   certificateRecord,
   entryRecord,
   formatEntry,
   formatList,
+  formatPurged,
   formatStats,
   formatWarmed,
   sorted,
 } from './certs-format.js';
 import { openSharedStore } from './certs-store.js';
 import type { commands } from './commands.js';
-import { findControl } from './control-client.js';
+import { findControl, forgetInProxies } from './control-client.js';
 import type { OptionValues } from './options.js';
 import { notice, print } from './output.js';
 import { describeReport } from './store-notices.js';
@@ -48,15 +49,15 @@ export async function certsShow(
   }
   if (typed.json) await print(`${safeJson({ certificates: entries.map(certificateRecord) })}\n`);
   else if (typed.pem) await print(entries.map(({ certificatePem = '' }) => certificatePem).join(''));
-  else await print(`${entries.map((entry) => formatEntry(entry, Date.now())).join('\n\n')}\n`);
+  else await print(`${entries.map((entry) => formatEntry(entry, Date.now(), host)).join('\n\n')}\n`);
   return 0;
 }
 
 export async function certsPurge(typed: Arguments<'certs purge'>): Promise<number> {
   const selector = selectorFrom(typed);
-  const removed = await withDesk(typed, (desk) => desk.purge(selector));
-  if (typed.json) await print(`${safeJson({ removed })}\n`);
-  else await print(`${removed} ${removed === 1 ? 'certificate' : 'certificates'} removed\n`);
+  const purged = await withDesk(typed, (desk) => desk.purge(selector));
+  if (typed.json) await print(`${safeJson(purged)}\n`);
+  else await print(`${formatPurged(purged)}\n`);
   return 0;
 }
 
@@ -68,7 +69,12 @@ export async function certsWarm(
   if (operands.length === 0) {
     throw new SallyportError('ERR_OPTION_VALUE', 'certs warm needs hosts: sallyport certs warm HOST …');
   }
-  const warmed = await withDesk(typed, (desk) => desk.warm(operands));
+  const warmed = await withDesk(typed, (desk) =>
+    desk.warm(operands, {
+      leafProfile: typed.leafProfile,
+      ...(typed.wildcardLeaves && { wildcardLeaves: true }),
+    }),
+  );
   if (typed.json) await print(`${safeJson({ hosts: warmed })}\n`);
   else await print(`${formatWarmed(warmed, Date.now())}\n`);
   return warmed.some(({ outcome }) => outcome === 'failed') ? 1 : 0;
@@ -84,7 +90,9 @@ export async function certsStats(typed: Arguments<'certs stats'>): Promise<numbe
   return 0;
 }
 
-/** Works on the store itself where it can be shared, and through the running proxy where it is in its memory. */
+/**
+ * Works on the store itself where it can be shared, and through the running proxy where it is in its memory.
+ */
 async function withDesk<T>(typed: Where, work: (desk: Desk) => Promise<T>): Promise<T> {
   const { store: choice, caDir } = typed;
   if (choice.kind === 'memory') {
@@ -102,7 +110,12 @@ async function withDesk<T>(typed: Where, work: (desk: Desk) => Promise<T>): Prom
   };
   const store = await openSharedStore(choice, { authority: fingerprint256, sealer, report });
   try {
-    return await work(new StoreDesk({ store, authority }));
+    const purged = async (hosts: PurgedHosts): Promise<void> => {
+      for (const problem of await forgetInProxies(caDir, hosts)) {
+        notice(`WARNING: a proxy may go on with what it has at hand: ${problem}`);
+      }
+    };
+    return await work(new StoreDesk({ store, authority, purged }));
   } finally {
     await store.close();
   }

@@ -19,6 +19,7 @@ import {
   parseWorkers,
   type Setting,
   type StoreChoice,
+  storeVariable,
   timeoutDefaults,
 } from './values.js';
 
@@ -87,6 +88,14 @@ const proxyOptions = {
     about:
       'One leaf certificate per parent domain, where browsers take one. Needs the package tldts (npm install tldts).',
   } satisfies Flag,
+  mirrorUpstream: {
+    kind: 'value',
+    placeholder: 'MODE',
+    about:
+      "on: leaves have the names and times of the origin's certificate. untrusted: also, clients of an origin with a bad one get a leaf that nobody trusts, not an error page.",
+    parse: parseChoice('off', 'on', 'untrusted'),
+    default: 'off',
+  } satisfies Value<'off' | 'on' | 'untrusted'>,
   timeout: {
     kind: 'list',
     placeholder: 'NAME=DURATION',
@@ -108,6 +117,15 @@ const logFormat = {
   parse: parseChoice('pretty', 'json'),
   default: 'pretty',
 } as const satisfies Value<'pretty' | 'json'>;
+
+const allocator = {
+  kind: 'value',
+  placeholder: 'NAME',
+  about:
+    'What hands out memory: system, or jemalloc, which gives more of it back after a burst (Linux with glibc; docs/memory.md).',
+  parse: parseChoice('system', 'jemalloc'),
+  default: 'system',
+} as const satisfies Value<'system' | 'jemalloc'>;
 
 const run = {
   usage: '[run] [options]',
@@ -137,17 +155,23 @@ const run = {
       kind: 'value',
       placeholder: 'STORE',
       about:
-        'Where leaf certificates are kept: memory, file:DIR (shared by the processes of a machine), or redis://HOST:PORT (by machines). Private keys are sealed there.',
+        'Where leaf certificates are kept: memory, file:DIR (shared by the processes of a machine), or redis://HOST:PORT (by machines). Private keys are sealed there. SALLYPORT_STORE in the environment says it too, which keeps a password out of the list of processes.',
       parse: parseStore,
       default: 'memory',
+      environment: storeVariable,
     } satisfies Value<StoreChoice>,
     readBufferSize: {
       kind: 'value',
       placeholder: 'SIZE',
-      about: 'The most that one read takes. This version has 256KiB only.',
+      about:
+        'The most that one read from an origin takes, 4KiB to 4MiB; https is read in large pieces then. adaptive: up to 256KiB for http, what Node reads for https.',
       parse: parseReadBufferSize,
-      default: '256KiB',
-    } satisfies Value<number>,
+      default: 'adaptive',
+    } satisfies Value<number | 'adaptive'>,
+    showReads: {
+      kind: 'flag',
+      about: 'At the end, print how large the reads and writes of both legs were.',
+    } satisfies Flag,
     workers: {
       kind: 'value',
       placeholder: 'N',
@@ -155,6 +179,7 @@ const run = {
       parse: parseWorkers,
       default: '1',
     } satisfies Value<number>,
+    allocator,
     uiPort: {
       kind: 'value',
       placeholder: 'PORT',
@@ -205,6 +230,7 @@ const exec = {
       parse: parsePath,
     } satisfies Value<string>,
     verbose: { kind: 'flag', about: 'Print a line per exchange to stderr.' } satisfies Flag,
+    allocator,
     logFormat,
     quiet: { kind: 'flag', about: 'No notices about the environment on stderr.' } satisfies Flag,
     noColor,
@@ -319,9 +345,11 @@ const certsOptions = {
   store: {
     kind: 'value',
     placeholder: 'STORE',
-    about: 'memory (that of the running proxy with this CA), file:DIR or redis://HOST:PORT.',
+    about:
+      'memory (that of the running proxy with this CA), file:DIR or redis://HOST:PORT; or SALLYPORT_STORE in the environment.',
     parse: parseStore,
     default: 'memory',
+    environment: storeVariable,
   } satisfies Value<StoreChoice>,
   caDir,
   pid: {
@@ -358,7 +386,7 @@ const certsPurge = {
   usage: 'certs purge (--expired | --host HOST | --all) [options]',
   about: 'Remove certificates from a store.',
   details: [
-    'They are made anew when a proxy looks for them in the store again. --expired removes broken entries too. A proxy that runs goes on with the hosts that it has at hand, until they are renewed or it is started anew.',
+    'They are made anew when a proxy needs them. --expired removes broken entries too. The proxies that run on this machine with this CA drop what they have at hand, too; connections that are open keep what they have. A proxy on another machine that shares the store goes on with what it has at hand until that is renewed or the proxy is started anew.',
   ],
   operands: 'none',
   options: {
@@ -382,10 +410,22 @@ const certsWarm = {
   usage: 'certs warm HOST … [options]',
   about: 'Have certificates made before anybody asks for them.',
   details: [
-    'Says for each host whether its certificate was made, found, or failed; exits with 1 if one failed.',
+    'Says for each host whether its certificate was made, found, or failed; exits with 1 if one failed. --leaf-profile and --wildcard-leaves have to be those of the proxies that are to find them. A proxy that runs takes its own, where --store is its memory.',
   ],
   operands: 'words',
-  options: certsOptions,
+  options: {
+    ...certsOptions,
+    leafProfile: {
+      kind: 'value',
+      placeholder: 'PROFILE',
+      about: 'The kind of key: p256 or rsa-2048. Default: p256, or what the running proxy has.',
+      parse: parseChoice('p256', 'rsa-2048'),
+    } satisfies Value<'p256' | 'rsa-2048'>,
+    wildcardLeaves: {
+      kind: 'flag',
+      about: 'One certificate per parent domain, as run --wildcard-leaves has it.',
+    } satisfies Flag,
+  },
   examples: ['sallyport certs warm example.com www.example.com --store file:./certificates'],
 } as const satisfies Command;
 

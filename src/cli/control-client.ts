@@ -3,18 +3,21 @@ import { once } from 'node:events';
 import { type IncomingMessage, request as httpRequest } from 'node:http';
 import type { Milliseconds } from '../base/bytes.js';
 import { Context } from '../base/context.js';
-import { type ErrorCode, errorTable, SallyportError } from '../base/errors.js';
+import { type ErrorCode, errorTable, SallyportError, toSallyportError } from '../base/errors.js';
 import type { StoreEntry } from '../certs/store.js';
-import type { Desk, DeskStats, Selector, Warmed } from './certs-desk.js';
+import type { Desk, DeskStats, LeafChoice, Purged, PurgedHosts, Selector, Warmed } from './certs-desk.js';
 import type { ControlCounters } from './control.js';
 import { type ControlSocket, controlSockets } from './control-paths.js';
 
 /** Warming many hosts takes a while; a proxy that is stopped never answers. */
 const patience: Milliseconds = 120_000;
+/** What takes no time is not waited for as long. */
+const shortPatience: Milliseconds = 5000;
+const mostForgotten = 3000;
 
 /**
- * The proxy that runs with the CA in `caDir`, or `undefined` when there is none. Rejects with `ERR_CONTROL` when
- * there are several and `pid` does not say which.
+ * The proxy that runs with the CA in `caDir`, or `undefined` when there is none. Rejects with `ERR_CONTROL`
+ * when there are several and `pid` does not say which.
  */
 export async function findControl(where: {
   readonly caDir: string;
@@ -28,6 +31,21 @@ export async function findControl(where: {
     throw new SallyportError('ERR_CONTROL', `several proxies run with this CA: give --pid, one of ${pids}`);
   }
   return first && new ControlDesk(first);
+}
+
+/**
+ * Has the proxies that run with the CA in `caDir` look again for what was purged from a store that they may
+ * share. Gives, in words, those that could not be told.
+ */
+export async function forgetInProxies(caDir: string, hosts: PurgedHosts): Promise<readonly string[]> {
+  // More than a proxy takes at a time are all the same to it: what is still in the store is found there
+  // again.
+  const told = hosts !== 'all' && hosts.length > mostForgotten ? 'all' : hosts;
+  const alive = (await controlSockets(caDir)).filter((socket) => socket.alive);
+  const answers = await Promise.allSettled(alive.map((socket) => new ControlDesk(socket).forget(told)));
+  return answers
+    .filter((answer) => answer.status === 'rejected')
+    .map(({ reason }) => toSallyportError(reason).detail);
 }
 
 /** The desk of the store of a running proxy. Every method rejects with `ERR_CONTROL` when that has gone. */
@@ -49,15 +67,21 @@ export class ControlDesk implements Desk {
     }
   }
 
-  async purge(selector: Selector): Promise<number> {
+  async purge(selector: Selector): Promise<Purged> {
     const query = selector.kind === 'host' ? `host=${encodeURIComponent(selector.host)}` : selector.kind;
-    const { removed } = (await this.#json('DELETE', `/certs?${query}`)) as { readonly removed: number };
-    return removed;
+    return (await this.#json('DELETE', `/certs?${query}`)) as Purged;
   }
 
-  async warm(hosts: readonly string[]): Promise<readonly Warmed[]> {
-    const answer = (await this.#json('POST', '/warm', { hosts })) as { readonly hosts: readonly Warmed[] };
+  async warm(hosts: readonly string[], leaves: LeafChoice = {}): Promise<readonly Warmed[]> {
+    const answer = (await this.#json('POST', '/warm', { hosts, ...leaves })) as {
+      readonly hosts: readonly Warmed[];
+    };
     return answer.hosts;
+  }
+
+  /** Has the proxy look again for what was purged from a store that it shares. */
+  async forget(hosts: PurgedHosts): Promise<void> {
+    await this.#json('POST', '/forget', hosts === 'all' ? {} : { hosts }, shortPatience);
   }
 
   async stats(): Promise<DeskStats> {
@@ -74,8 +98,8 @@ export class ControlDesk implements Desk {
     return (await this.#json('GET', '/counters')) as ControlCounters;
   }
 
-  async #json(method: string, path: string, body?: unknown): Promise<unknown> {
-    using context = Context.background.withTimeout(patience);
+  async #json(method: string, path: string, body?: unknown, time = patience): Promise<unknown> {
+    using context = Context.background.withTimeout(time);
     const response = await this.#ask(context, method, path, body);
     let text = '';
     for await (const piece of this.#read(response)) text += piece;

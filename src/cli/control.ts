@@ -5,18 +5,23 @@
  * |---|---|
  * | `GET /counters` | one object: see `ControlCounters` |
  * | `GET /certs` | a `StoreEntry` a line, in JSON; there is no key in it |
- * | `DELETE /certs?expired`, `?all`, `?host=HOST` | `{ removed }` |
- * | `POST /warm` with `{ hosts }` | `{ hosts }`, a `Warmed` for each |
+ * | `DELETE /certs?expired`, `?all`, `?host=HOST` | a `Purged` |
+ * | `POST /forget` with `{ hosts }`, or `{}` for all | `{}`: they were purged from a store that is shared |
+ * | `POST /warm` with `{ hosts }`, and `leafProfile` or `wildcardLeaves` if need be | `{ hosts }`, a `Warmed` for each |
  *
+ * A client that leaves ends what it asked for.
  * What goes wrong is `{ code, detail }` with a status from 400 on.
  */
 import { once } from 'node:events';
 import { chmod } from 'node:fs/promises';
 import { type IncomingMessage, type ServerResponse, createServer } from 'node:http';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 import type { Bytes, Milliseconds } from '../base/bytes.js';
+import { Context } from '../base/context.js';
 import { SallyportError, toSallyportError } from '../base/errors.js';
 import type { StoreCounters } from '../certs/store.js';
-import { type Desk, hostOf, type Selector } from './certs-desk.js';
+import { type Desk, hostOf, type LeafChoice, type PurgedHosts, type Selector } from './certs-desk.js';
 import { controlPath, fits, prepareControlDirectory } from './control-paths.js';
 import { packageVersion } from './version.js';
 
@@ -25,7 +30,7 @@ export interface ControlCounters {
   readonly pid: number;
   /** Processes that serve clients. */
   readonly workers: number;
-  /** Of the store, summed over the workers; what one counted that has died is gone. */
+  /** Of the store, summed over the workers. One that died counts as it did when it was last heard of. */
   readonly store: StoreCounters;
   /** What `Proxy.counters()` says, summed. */
   readonly proxy: unknown;
@@ -36,6 +41,8 @@ export interface ControlOptions {
   readonly desk: Desk;
   readonly counters: () =>
     Omit<ControlCounters, 'version' | 'pid'> | Promise<Omit<ControlCounters, 'version' | 'pid'>>;
+  /** Has what was purged from a store that is shared looked for there again. */
+  readonly forget: (hosts: PurgedHosts) => void | Promise<void>;
   /** Told once, in words, when the socket cannot be opened. */
   readonly unavailable: (why: string) => void;
 }
@@ -89,7 +96,7 @@ async function answer(
     await route(request, response, options);
   } catch (thrown) {
     const { code, detail } = toSallyportError(thrown);
-    if (response.headersSent) response.destroy();
+    if (response.headersSent || response.destroyed) response.destroy();
     else sendJson(response, code === 'ERR_CONTROL' ? 400 : 500, { code, detail });
   }
 }
@@ -97,7 +104,7 @@ async function answer(
 async function route(
   request: IncomingMessage,
   response: ServerResponse,
-  { desk, counters }: ControlOptions,
+  { desk, counters, forget }: ControlOptions,
 ): Promise<void> {
   const { pathname, searchParams } = new URL(request.url ?? '/', 'http://control');
   switch (`${request.method} ${pathname}`) {
@@ -110,11 +117,27 @@ async function route(
       await sendEntries(response, desk);
       return;
     case 'DELETE /certs':
-      sendJson(response, 200, { removed: await desk.purge(selectorOf(searchParams)) });
+      sendJson(response, 200, await desk.purge(selectorOf(searchParams)));
       return;
-    case 'POST /warm':
-      sendJson(response, 200, { hosts: await desk.warm(hostsOf(await readBody(request))) });
+    case 'POST /forget': {
+      const hosts = hostsOf(await readBody(request));
+      await forget(hosts ?? 'all');
+      sendJson(response, 200, {});
       return;
+    }
+    case 'POST /warm': {
+      using listening = Context.background.withCancel();
+      response.once('close', () => {
+        listening.close();
+      });
+      const body = await readBody(request);
+      const hosts = hostsOf(body);
+      if (!hosts || hosts.length > mostHosts) {
+        throw new SallyportError('ERR_CONTROL', `POST /warm needs { hosts }: at most ${mostHosts} names`);
+      }
+      sendJson(response, 200, { hosts: await desk.warm(hosts, leavesOf(body), listening) });
+      return;
+    }
     default:
       sendJson(response, 404, { code: 'ERR_CONTROL', detail: `there is no ${request.method} ${pathname}` });
   }
@@ -122,8 +145,11 @@ async function route(
 
 async function sendEntries(response: ServerResponse, desk: Desk): Promise<void> {
   response.writeHead(200, { 'content-type': 'application/x-ndjson' });
+  await pipeline(Readable.from(entryLines(desk)), response);
+}
+
+async function* entryLines(desk: Desk): AsyncIterable<string> {
   for await (const entry of desk.entries()) {
-    if (response.destroyed) return;
     // Named one by one: what a store adds to its entries does not leave the process by itself.
     const { key, state, problem, bytes, certificatePem, serial, notBefore, notAfter } = entry;
     const line = JSON.stringify({
@@ -136,9 +162,8 @@ async function sendEntries(response: ServerResponse, desk: Desk): Promise<void> 
       notBefore,
       notAfter,
     });
-    if (!response.write(`${line}\n`)) await Promise.race([once(response, 'drain'), once(response, 'close')]);
+    yield `${line}\n`;
   }
-  response.end();
 }
 
 function sendJson(response: ServerResponse, status: number, body: unknown): void {
@@ -154,14 +179,24 @@ function selectorOf(query: URLSearchParams): Selector {
   throw new SallyportError('ERR_CONTROL', 'DELETE /certs needs expired, host=HOST or all');
 }
 
-function hostsOf(body: string): readonly string[] {
+/** `undefined` where there are none. */
+function hostsOf(body: string): readonly string[] | undefined {
   const parsed = parseJson(body);
-  const hosts = typeof parsed === 'object' && parsed !== null && 'hosts' in parsed ? parsed.hosts : undefined;
-  const isList = Array.isArray(hosts) && hosts.every((host): host is string => typeof host === 'string');
-  if (!isList || hosts.length > mostHosts) {
-    throw new SallyportError('ERR_CONTROL', `POST /warm needs { hosts }: at most ${mostHosts} names`);
+  if (typeof parsed !== 'object' || parsed === null) {
+    throw new SallyportError('ERR_CONTROL', 'the body is not an object');
   }
-  return hosts;
+  if (!('hosts' in parsed)) return undefined;
+  const { hosts } = parsed;
+  if (Array.isArray(hosts) && hosts.every((host): host is string => typeof host === 'string')) return hosts;
+  throw new SallyportError('ERR_CONTROL', 'the hosts have to be a list of names');
+}
+
+function leavesOf(body: string): LeafChoice {
+  const { leafProfile, wildcardLeaves } = parseJson(body) as Readonly<Record<string, unknown>>;
+  if (leafProfile !== undefined && leafProfile !== 'p256' && leafProfile !== 'rsa-2048') {
+    throw new SallyportError('ERR_CONTROL', 'leafProfile has to be p256 or rsa-2048');
+  }
+  return { leafProfile, ...(typeof wildcardLeaves === 'boolean' && { wildcardLeaves }) };
 }
 
 function parseJson(text: string): unknown {

@@ -7,6 +7,7 @@ import { SallyportError, toSallyportError } from '../base/errors.js';
 import { defaultLimits } from '../base/limits.js';
 import { hostPort } from '../base/message.js';
 import { type Authority, openAuthority } from '../certs/index.js';
+import type { Found } from './allocator.js';
 import { isMissing } from './ca.js';
 import { interceptedRequest } from './doctor-request.js';
 import { portOwner } from './port-owner.js';
@@ -242,6 +243,19 @@ export function checkOpenFiles(limits: string | undefined): Check[] {
       advice: `Raise it with \`ulimit -n ${needed}\`, or run with --max-connections ${fitting}.`,
     },
   ];
+}
+
+/** `--allocator jemalloc` is a choice: without the library nothing is wrong. */
+export function checkAllocator(found: Found): Check {
+  const name = 'jemalloc';
+  if ('path' in found) return { name, status: 'ok', found: `${found.path}, for --allocator jemalloc` };
+  const { missing, advice } = found;
+  return {
+    name,
+    status: 'ok',
+    found: `${missing}; only --allocator jemalloc would use it`,
+    ...(advice === undefined ? {} : { advice: `To have it: ${advice}` }),
+  };
 }
 
 /** The request with the CA in `caDir`, or with a CA of its own. */

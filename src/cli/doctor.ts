@@ -1,10 +1,12 @@
 /** `sallyport doctor`: is everything there that an intercepted request needs? */
 import { readFile } from 'node:fs/promises';
 import { SallyportError } from '../base/errors.js';
+import { findJemalloc, thisMachine } from './allocator.js';
 import { painter, wantsColor } from './colors.js';
 import type { commands } from './commands.js';
 import {
   type Check,
+  checkAllocator,
   checkAuthority,
   checkNode,
   checkNodeTrust,
@@ -55,6 +57,7 @@ async function runChecks({ caDir, host, port }: DoctorArguments): Promise<readon
     checkNoProxy(process.env),
     ...checkVerification(process.env),
     ...checkOpenFiles(limits),
+    checkAllocator(await findJemalloc(thisMachine())),
     await checkRequest(authority ? caDir : undefined),
   ];
 }

@@ -6,6 +6,8 @@ import type { Writable } from 'node:stream';
 import type { Milliseconds } from '../base/bytes.js';
 import { Context } from '../base/context.js';
 import { SallyportError } from '../base/errors.js';
+import { withoutAllocator } from './allocator.js';
+import { enterAllocator } from './allocator-launch.js';
 import { createProxy, type Proxy } from '../proxy/proxy.js';
 import { wantsColor } from './colors.js';
 import type { commands } from './commands.js';
@@ -49,6 +51,8 @@ export async function exec(typed: ExecArguments, operands: readonly string[]): P
   if (typed.log !== undefined && typed.verbose) {
     throw new SallyportError('ERR_OPTION_VALUE', '--log and --verbose exclude each other: give one');
   }
+  const status = await enterAllocator(typed.allocator);
+  if (status !== undefined) return status;
   const options = await proxyOptionsFrom(typed);
   const outside = await readOutsideRoots(process.env, (text) => {
     if (!typed.quiet) notice(text);
@@ -65,7 +69,7 @@ export async function exec(typed: ExecArguments, operands: readonly string[]): P
     return await withRootFiles(proxy.ca, outside, async (files) => {
       const { url: proxyUrl } = proxy;
       const { noProxy } = typed;
-      const environment = execEnvironment(process.env, { proxyUrl, noProxy, ...files });
+      const environment = execEnvironment(withoutAllocator(process.env), { proxyUrl, noProxy, ...files });
       return await runCommand(command, args, environment, relay);
     });
   } finally {

@@ -24,6 +24,8 @@ export interface Value<T> {
   readonly parse: ParseValue<T>;
   /** Used, and shown in help, when the option is absent; goes through `parse` as if it was typed. */
   readonly default?: string;
+  /** The variable that is asked when the option is absent, before the default; an empty one counts as none. */
+  readonly environment?: string;
   /** Whether `--option ''` means something. */
   readonly mayBeEmpty?: boolean;
 }
@@ -79,6 +81,7 @@ export function parseArguments<T extends OptionTable>(
   table: T,
   args: readonly string[],
   operands: Operands = 'none',
+  environment: Readonly<NodeJS.ProcessEnv> = process.env,
 ): ParsedArguments<T> {
   const typed = new Map<string, string[]>();
   const words: string[] = [];
@@ -116,7 +119,7 @@ export function parseArguments<T extends OptionTable>(
   }
   const rest = help ? [] : [...words, ...args.slice(index)];
   if (operands === 'none' && rest.length > 0) throw stray(rest[0] ?? '', table);
-  return { help, values: evaluate(table, typed, help), operands: rest };
+  return { help, values: evaluate(table, typed, { help, environment }), operands: rest };
 }
 
 function splitOption(argument: string): readonly [spelling: string, attached: string | undefined] {
@@ -134,6 +137,19 @@ function findOption(table: OptionTable, spelling: string): string {
     'ERR_OPTION_UNKNOWN',
     `there is no option ${quoted(spelling)}${didYouMean(spelling, names)}`,
   );
+}
+
+/** `args` without the option `spelling` (`--store`) and its value, up to `--`. */
+export function withoutOption(args: readonly string[], spelling: string): string[] {
+  const end = args.indexOf('--');
+  const left: string[] = [];
+  for (let index = 0; index < args.length; index += 1) {
+    const argument = args[index] ?? '';
+    const counts = end === -1 || index < end;
+    if (counts && argument === spelling) index += 1;
+    else if (!counts || !argument.startsWith(`${spelling}=`)) left.push(argument);
+  }
+  return left;
 }
 
 /** The next argument, unless it is an option itself: `--host --port 1` has forgotten the host. */
@@ -160,7 +176,7 @@ function stray(argument: string, table: OptionTable): SallyportError {
 function evaluate<T extends OptionTable>(
   table: T,
   typed: ReadonlyMap<string, readonly string[]>,
-  help: boolean,
+  { help, environment }: { readonly help: boolean; readonly environment: Readonly<NodeJS.ProcessEnv> },
 ): OptionValues<T> {
   const values: Record<string, unknown> = {};
   for (const [key, option] of Object.entries(table)) {
@@ -170,8 +186,11 @@ function evaluate<T extends OptionTable>(
     else if (help) values[key] = option.kind === 'list' ? [] : undefined;
     else if (option.kind === 'list') values[key] = (texts ?? []).map((text) => one(option, text, spelling));
     else {
-      const text = texts?.[0] ?? option.default;
-      values[key] = text === undefined ? undefined : one(option, text, spelling);
+      const variable = texts ? undefined : option.environment;
+      const fromVariable = variable === undefined ? undefined : environment[variable] || undefined;
+      const text = texts?.[0] ?? fromVariable ?? option.default;
+      const source = fromVariable === undefined ? spelling : (variable ?? spelling);
+      values[key] = text === undefined ? undefined : one(option, text, source);
     }
   }
   return values as OptionValues<T>;

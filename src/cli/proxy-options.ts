@@ -13,6 +13,7 @@ export interface ProxyArguments {
   readonly noVia: boolean;
   readonly leafProfile: 'p256' | 'rsa-2048';
   readonly wildcardLeaves: boolean;
+  readonly mirrorUpstream: 'off' | 'on' | 'untrusted';
   readonly maxConnections: number | undefined;
   readonly timeout: readonly Setting<keyof Timeouts>[];
   readonly limit: readonly Setting<keyof Limits>[];
@@ -41,6 +42,8 @@ export async function proxyOptionsFrom(
     via: !typed.noVia,
     leafProfile: typed.leafProfile,
     wildcardLeaves: typed.wildcardLeaves,
+    mirrorUpstream:
+      typed.mirrorUpstream === 'untrusted' ? { untrusted: true } : typed.mirrorUpstream === 'on',
     limits,
     timeouts: gather(typed.timeout, '--timeout'),
     ...(typed.upstreamCa === undefined

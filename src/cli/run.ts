@@ -1,10 +1,10 @@
 /** `sallyport run`: a proxy until a signal. */
 import cluster from 'node:cluster';
 import { SallyportError } from '../base/errors.js';
-import type { InspectableStore } from '../certs/store.js';
 import { createProxy, type Proxy } from '../proxy/proxy.js';
-import { StoreDesk } from './certs-desk.js';
-import { openProxyStore } from './certs-store.js';
+import { enterAllocator } from './allocator-launch.js';
+import { type PurgedHosts, StoreDesk } from './certs-desk.js';
+import { openProxyStore, type ProxyStore } from './certs-store.js';
 import { wantsColor } from './colors.js';
 import { openControl } from './control.js';
 import { ExchangeLog } from './exchange-log.js';
@@ -14,27 +14,34 @@ import { announce } from './run-announce.js';
 import type { RunArguments } from './run-arguments.js';
 import { announceDrain, untilSignal } from './run-end.js';
 import { endLog } from './run-log.js';
+import { showReads } from './show-reads.js';
 import { StoreNotices } from './store-notices.js';
 import { sumStores, withoutStore } from './workers-counters.js';
 
 /** Resolves with the exit status when the proxy has ended. Rejects with what kept it from starting. */
 export async function run(typed: RunArguments): Promise<number> {
   refuseUnavailable(typed);
+  // Workers have the allocator by their environment, from the primary.
+  if (!cluster.isWorker) {
+    const status = await enterAllocator(typed.allocator);
+    if (status !== undefined) return status;
+  }
   if (typed.workers === 1) return await runAlone(typed);
   if (cluster.isWorker) return await (await import('./workers-worker.js')).runWorker(typed);
   return await (await import('./workers.js')).runPrimary(typed);
 }
 
 async function runAlone(typed: RunArguments): Promise<number> {
-  const { host, port, drainTimeout, caDir } = typed;
+  const { host, port, drainTimeout } = typed;
   const options = await proxyOptionsFrom(typed);
-  let store: InspectableStore | undefined;
+  let opened: ProxyStore | undefined;
   const proxy = createProxy({
     ...options,
     host,
     port,
     drainTimeout,
-    store: async (context) => (store = await openProxyStore(typed.store, context)),
+    readBufferSize: typed.readBufferSize,
+    store: async (context) => (opened = await openProxyStore(typed.store, context)).store,
   });
   const notices = new StoreNotices(notice);
   proxy.on('store.report', (report) => {
@@ -49,7 +56,7 @@ async function runAlone(typed: RunArguments): Promise<number> {
     await proxy.close();
     throw error;
   }
-  const closeControl = store && (await openAloneControl(proxy, store, caDir));
+  const closeControl = opened && (await openAloneControl(proxy, opened, typed));
   const ended = untilSignal(async (signal) => {
     const closed = proxy.close({ drainTimeout });
     const ledger = proxy.ledger();
@@ -61,18 +68,25 @@ async function runAlone(typed: RunArguments): Promise<number> {
   await ended;
   await closeControl?.();
   if (log) await endLog(log);
+  await showReads([proxy.counters()], typed);
   return 0;
 }
 
 /** The control socket of a proxy that is alone; what comes back closes it. */
 async function openAloneControl(
   proxy: Proxy,
-  store: InspectableStore,
-  caDir: string,
+  { store, forget: forgetStored }: ProxyStore,
+  typed: RunArguments,
 ): Promise<() => Promise<void>> {
+  const { caDir } = typed;
+  const forget = async (hosts: PurgedHosts): Promise<void> => {
+    await forgetStored(hosts);
+    proxy.forgetCertificates(hosts === 'all' ? undefined : hosts);
+  };
   return await openControl({
     caDir,
-    desk: new StoreDesk({ store, authority: proxy.ca }),
+    desk: new StoreDesk({ store, authority: proxy.ca, leaves: typed, purged: forget }),
+    forget,
     counters: () => ({
       workers: 1,
       store: sumStores([store.counters], undefined),
@@ -83,13 +97,9 @@ async function openAloneControl(
 }
 
 /** What the command line can already say, but this version cannot do. */
-function refuseUnavailable({ readBufferSize, uiPort }: RunArguments): void {
-  const refused = [
-    ...(readBufferSize === 256 * 1024 ? [] : ['--read-buffer-size: this version has 256KiB only']),
-    ...(uiPort === 'off' ? [] : ['--ui-port: this version has no dashboard']),
-  ];
-  const [first] = refused;
-  if (first !== undefined) throw new SallyportError('ERR_OPTION_UNAVAILABLE', first);
+function refuseUnavailable({ uiPort }: RunArguments): void {
+  if (uiPort === 'off') return;
+  throw new SallyportError('ERR_OPTION_UNAVAILABLE', '--ui-port: this version has no dashboard');
 }
 
 function startLog(proxy: Proxy, { logFormat, noColor }: RunArguments): ExchangeLog {

@@ -5,6 +5,7 @@ import { isIP } from 'node:net';
 import { type Bytes, type Milliseconds, parseBytes, parseDuration } from '../base/bytes.js';
 import { SallyportError } from '../base/errors.js';
 import { defaultLimits, defaultTimeouts, type Limits, type Timeouts } from '../base/limits.js';
+import { leastReadBuffer, mostReadBuffer } from '../base/read-memory.js';
 import { kebab, type ParseValue } from './options.js';
 import { didYouMean } from './suggest.js';
 
@@ -78,6 +79,12 @@ export function parsePositiveDuration(text: string, option: string): Millisecond
   return ms;
 }
 
+/**
+ * Stands for `--store` where that is absent. Who may list processes sees their arguments, and nobody else's
+ * environment: the URL of a store can have a password.
+ */
+export const storeVariable = 'SALLYPORT_STORE';
+
 /** Where certificates are kept, as `--store` spells it. */
 export type StoreChoice =
   | { readonly kind: 'memory' }
@@ -89,17 +96,15 @@ export function parseStore(text: string, option: string): StoreChoice {
   if (/^file:./.test(text)) return { kind: 'file', directory: parsePath(text.slice(5)) };
   if (/^rediss?:\/\/./.test(text) && URL.canParse(text)) return { kind: 'redis', url: text };
   // Nothing that may be a password is printed.
-  const shown = text.replace(/:.*@/, ':***@');
+  const shown = /[@]|\/\//.test(text) ? '***' : text;
   throw wrong(option, 'memory, file:DIR or redis://HOST:PORT', shown, ['memory']);
 }
 
-const leastReadBuffer: Bytes = 4096;
-const mostReadBuffer: Bytes = 4 * 1024 * 1024;
-
-export function parseReadBufferSize(text: string, option: string): Bytes {
+export function parseReadBufferSize(text: string, option: string): Bytes | 'adaptive' {
+  if (text === 'adaptive') return text;
   const bytes = parseBytes(text, option);
   if (bytes < leastReadBuffer || bytes > mostReadBuffer) {
-    throw wrong(option, 'a size from 4KiB to 4MiB', text);
+    throw wrong(option, 'adaptive or a size from 4KiB to 4MiB', text);
   }
   return bytes;
 }

@@ -21,8 +21,8 @@ const none: StoreCounters = {
 };
 
 /**
- * The counters of stores that were in use at the same time. `shared`: the one behind those of the workers, where
- * it is in the primary: what a worker took from there it counts as generated, which it was once.
+ * The counters of stores that were in use at the same time. `shared`: the one behind those of the workers,
+ * where it is in the primary: what a worker took from there it counts as generated, which it was once.
  */
 export function sumStores(all: readonly StoreCounters[], shared: StoreCounters | undefined): StoreCounters {
   const sum = { ...none };
@@ -36,8 +36,13 @@ export function sumStores(all: readonly StoreCounters[], shared: StoreCounters |
 }
 
 /** What a proxy counts beside its store, which is told apart. */
-export function withoutStore({ identities, contexts, ledger }: ProxyCounters): Omit<ProxyCounters, 'store'> {
-  return { identities, contexts, ledger };
+export function withoutStore({
+  identities,
+  contexts,
+  ledger,
+  legs,
+}: ProxyCounters): Omit<ProxyCounters, 'store'> {
+  return { identities, contexts, ledger, legs };
 }
 
 function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {

@@ -2,6 +2,7 @@
 import { type ErrorCode, errorTable, SallyportError, toSallyportError } from '../base/errors.js';
 import type { CertificateKey, LeafMaterial } from '../certs/store.js';
 import type { ProxyCounters } from '../proxy/certificates.js';
+import type { PurgedHosts } from './certs-desk.js';
 import type { Reported } from './store-notices.js';
 
 /** A `SallyportError` without what only its own process can have. */
@@ -31,8 +32,8 @@ export type ToWorker =
   /** Ends the worker when its exchanges have ended. */
   | { readonly kind: 'drain' }
   | { readonly kind: 'counters'; readonly id: number }
-  /** These were removed from the store. */
-  | { readonly kind: 'purged'; readonly keys: readonly CertificateKey[] }
+  /** What is at hand of these hosts is to be looked for again; answered with `forgotten`. */
+  | { readonly kind: 'forget'; readonly id: number; readonly hosts: PurgedHosts }
   /** The answer to the `fetch` with this number. */
   | { readonly kind: 'fetched'; readonly id: number; readonly outcome: Outcome<SealedMaterial> }
   /** Asks for the generation that the `fetch` with this number brought; `abort` calls it off. */
@@ -49,6 +50,7 @@ export type ToPrimary =
   /** It has begun to drain; so much is under way. */
   | { readonly kind: 'draining'; readonly running: number }
   | { readonly kind: 'counters'; readonly id: number; readonly counters: ProxyCounters }
+  | { readonly kind: 'forgotten'; readonly id: number }
   | { readonly kind: 'report'; readonly report: Reported }
   | { readonly kind: 'fetch'; readonly id: number; readonly key: CertificateKey }
   /** Nobody waits for it any more. */

@@ -1,7 +1,8 @@
 /**
- * The memory store of `--workers`: it is in the primary, which makes nothing. Who is the first to ask for a key
- * is asked to generate, and the others wait. Private keys are sealed on the way and in the primary.
+ * The memory store of `--workers`: it is in the primary, which makes nothing. Who is the first to ask for a
+ * key is asked to generate, and the others wait. Private keys are sealed on the way and in the primary.
  */
+import type { Milliseconds } from '../base/bytes.js';
 import { Context } from '../base/context.js';
 import { SallyportError } from '../base/errors.js';
 import {
@@ -51,7 +52,10 @@ interface Asked {
   generating: Context | undefined;
 }
 
-/** How many answered fetches may still be asked to generate: a renewal in the background comes after the answer. */
+/**
+ * How many answered fetches may still be asked to generate: a renewal in the background comes after the
+ * answer.
+ */
 const mostAnswered = 1024;
 
 /** The worker's end. It has no memory of its own: put a `MemoryStore` in front of it. */
@@ -142,20 +146,36 @@ interface Pending {
   generated: ((outcome: Outcome<SealedMaterial>) => void) | undefined;
 }
 
+/**
+ * How long a worker may take to generate before others may: a leaf takes milliseconds, an RSA key part of a second,
+ * and clients wait 10 s for a handshake.
+ */
+const generationTime: Milliseconds = 5000;
+
 /** The primary's end: one worker's way into the store. */
 export class WorkerFetches {
   readonly #store: InspectableStore;
   readonly #send: (message: ToWorker) => void;
+  readonly #context: Context;
   readonly #pending = new Map<number, Pending>();
+  /** How many messages it took. */
+  #heard = 0;
   #ended = false;
 
-  constructor(store: InspectableStore, send: (message: ToWorker) => void) {
+  /** `context`: whose clock tells how long a generation takes. */
+  constructor(
+    store: InspectableStore,
+    send: (message: ToWorker) => void,
+    context: Context = Context.background,
+  ) {
     this.#store = store;
     this.#send = send;
+    this.#context = context;
   }
 
   /** Takes a message of the worker, if it is about the store. */
   take(message: ToPrimary): void {
+    this.#heard += 1;
     if (message.kind === 'fetch') {
       void this.#fetch(message.id, message.key);
     } else if (message.kind === 'cancel') {
@@ -168,12 +188,15 @@ export class WorkerFetches {
   /** The worker has ended: what it waited for is cancelled, and what it was to generate is for the next. */
   end(): void {
     this.#ended = true;
-    // First it leaves as a caller, and then its work fails: so the others are not told of that failure.
-    const pending = [...this.#pending.values()];
-    for (const { context } of pending) context.close();
-    const error = toWire(new SallyportError('ERR_CANCELLED', 'the worker that made it has ended'));
-    for (const { generated } of pending) generated?.({ ok: false, error });
+    leave([...this.#pending.values()], 'the worker that made it has ended');
     this.#pending.clear();
+  }
+
+  /** A generation takes too long; `heard` is what the worker had said when it began. */
+  #late(pending: Pending, heard: number): void {
+    // From one that hangs nothing is to be expected; what else it waits for would be its turn next.
+    const silent = heard === this.#heard;
+    leave(silent ? [...this.#pending.values()] : [pending], 'the worker that was to make it does not');
   }
 
   async #fetch(id: number, key: CertificateKey): Promise<void> {
@@ -205,6 +228,11 @@ export class WorkerFetches {
     // It may begin when the fetch has been answered: a renewal in the background.
     this.#pending.set(id, pending);
     signal?.addEventListener('abort', abort);
+    const heard = this.#heard;
+    using patience = this.#context.withTimeout(generationTime);
+    const stop = patience.onClose(() => {
+      this.#late(pending, heard);
+    });
     try {
       const outcome = await new Promise<Outcome<SealedMaterial>>((resolve) => {
         pending.generated = resolve;
@@ -214,10 +242,18 @@ export class WorkerFetches {
       const { sealedKey, ...rest } = outcome.value;
       return { ...rest, privateKeyPem: sealedKey };
     } finally {
+      stop();
       signal?.removeEventListener('abort', abort);
       this.#pending.delete(id);
     }
   }
+}
+
+/** Has a worker leave as a caller first, and then its work fail: so the others are not told of that failure. */
+function leave(pending: readonly Pending[], why: string): void {
+  for (const { context } of pending) context.close();
+  const error = toWire(new SallyportError('ERR_CANCELLED', why));
+  for (const { generated } of pending) generated?.({ ok: false, error });
 }
 
 /** The store of the primary as who has the keys sees it: for what the primary itself has made. */

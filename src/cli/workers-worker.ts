@@ -1,11 +1,11 @@
 /** One of the processes of `--workers`: a proxy that is started, ended and asked by its primary. */
 import { SallyportError, toSallyportError } from '../base/errors.js';
 import { MemoryStore } from '../certs/memory-store.js';
-import type { InspectableStore, StoreContext } from '../certs/store.js';
+import type { StoreContext } from '../certs/store.js';
 import { TicketKeys } from '../certs/ticket-keys.js';
-import { TieredStore } from '../certs/tiered-store.js';
 import { createProxy, type Proxy } from '../proxy/proxy.js';
-import { openSharedStore } from './certs-store.js';
+import type { PurgedHosts } from './certs-desk.js';
+import { inFrontOf, openProxyStore, type ProxyStore } from './certs-store.js';
 import { ExchangeLog } from './exchange-log.js';
 import { notice } from './output.js';
 import { proxyOptionsFrom } from './proxy-options.js';
@@ -73,18 +73,24 @@ class Worker {
     const { host, drainTimeout } = typed;
     const options = await proxyOptionsFrom(typed);
     const ticketKeys = takeTicketKeys(started, inbox);
+    let opened: ProxyStore | undefined;
     const proxy = createProxy({
       ...options,
       host,
       port: started.port,
       drainTimeout,
+      readBufferSize: typed.readBufferSize,
       ticketKeys,
-      store: async (context) => await openStore(typed, inbox, context),
+      store: async (context) => (opened = await openStore(typed, inbox, context)).store,
     });
     proxy.on('store.report', ({ kind, store, host: about, error }) => {
       const report = { kind, store, host: about, error: error && toWire(error) };
       send({ kind: 'report', report });
     });
+    const forget = async (hosts: PurgedHosts): Promise<void> => {
+      await opened?.forget(hosts);
+      proxy.forgetCertificates(hosts === 'all' ? undefined : hosts);
+    };
     const log = typed.quiet ? undefined : startLog(proxy, typed, started, inbox);
     try {
       await proxy.listen();
@@ -92,6 +98,11 @@ class Worker {
       log?.stop();
       throw error;
     }
+    inbox.on('forget', ({ id, hosts }) => {
+      void forget(hosts).then(() => {
+        send({ kind: 'forgotten', id });
+      });
+    });
     inbox.on('counters', ({ id }) => {
       send({ kind: 'counters', id, counters: proxy.counters() });
     });
@@ -103,7 +114,10 @@ class Worker {
     const { exchanges, tunnels } = this.#proxy.ledger();
     send({ kind: 'draining', running: exchanges.outstanding + tunnels.outstanding });
     await closed;
+    await sent({ kind: 'counters', id: 0, counters: this.#proxy.counters() });
     if (this.#log) await endLog(this.#log);
+    // Asked by nobody: the last counts, for `--show-reads`.
+    await sendLast({ kind: 'counters', id: -1, counters: this.#proxy.counters() });
   }
 }
 
@@ -112,19 +126,13 @@ async function openStore(
   { store: choice }: RunArguments,
   inbox: Inbox,
   context: StoreContext,
-): Promise<InspectableStore> {
-  const front = new MemoryStore({ report: context.report });
-  inbox.on('purged', ({ keys }) => {
-    for (const key of keys) void front.delete(key);
-  });
-  if (choice.kind !== 'memory') {
-    return new TieredStore({ front, back: await openSharedStore(choice, context) });
-  }
+): Promise<ProxyStore> {
+  if (choice.kind !== 'memory') return await openProxyStore(choice, context);
   const back = new WorkerStore(context.sealer, send);
   inbox.onAny((message) => {
     back.take(message);
   });
-  return new TieredStore({ front, back });
+  return inFrontOf(new MemoryStore({ report: context.report }), back);
 }
 
 /** The keys that all workers have, so that a client resumes on any of them. */
@@ -177,7 +185,28 @@ class Inbox {
   }
 }
 
+/** Resolves when it has left, or cannot leave: the process ends next. */
+async function sendLast(message: ToPrimary): Promise<void> {
+  if (!process.connected) return;
+  await new Promise<void>((resolve) => {
+    process.send?.(message, undefined, undefined, () => {
+      resolve();
+    });
+  });
+}
+
 function send(message: ToPrimary): void {
-  // A channel that is closing has its end told by 'disconnect'; without a callback it would be an error event.
-  process.send?.(message, undefined, undefined, () => undefined);
+  void sent(message);
+}
+
+/** Resolves when it is on its way, or cannot be. */
+async function sent(message: ToPrimary): Promise<void> {
+  await new Promise<void>((resolve) => {
+    // A channel that is closing has its end told by 'disconnect'; without a callback it would be an error
+    // event.
+    if (!process.send) resolve();
+    process.send?.(message, undefined, undefined, () => {
+      resolve();
+    });
+  });
 }

@@ -1,6 +1,6 @@
 /**
- * `--workers N`: the primary. It serves no client: it starts the workers and starts them anew, hands their lines
- * and their warnings on, holds the store that they share where that is memory, and ends them.
+ * `--workers N`: the primary. It serves no client: it starts the workers and starts them anew, hands their
+ * lines and their warnings on, holds the store that they share where that is memory, and ends them.
  */
 import { Listener } from '../listener/listener.js';
 import type { Milliseconds } from '../base/bytes.js';
@@ -23,6 +23,7 @@ import { announce } from './run-announce.js';
 import { endLines } from './run-log.js';
 import type { RunArguments } from './run-arguments.js';
 import { announceDrain, untilSignal } from './run-end.js';
+import { showReads } from './show-reads.js';
 import { StoreNotices } from './store-notices.js';
 import { safeJson } from './text.js';
 import { addCounters, sumStores, withoutStore } from './workers-counters.js';
@@ -59,6 +60,8 @@ export async function runPrimary(typed: RunArguments): Promise<number> {
       width: width(),
       ticketKeys: ticketKeys.current.toString('base64'),
     }),
+    drainTimeout: typed.drainTimeout,
+    storeChoice: typed.store,
     store: typed.store.kind === 'memory' ? store : undefined,
     line: (line) => {
       lines.write(line);
@@ -80,13 +83,16 @@ export async function runPrimary(typed: RunArguments): Promise<number> {
   const closeControl = await openControl({
     caDir,
     desk: makeDesk(typed, store, ca, crew),
+    forget: async (hosts) => {
+      await crew.forget(hosts);
+    },
     counters: async () => {
-      const all = await crew.counters();
+      const { workers, all } = await crew.counters();
       // Generations are counted where the memory is that the workers share, hits where they are made.
       const own = typed.store.kind === 'memory' ? store.counters : undefined;
       const stores = all.map((one) => one.store).filter((counters) => counters !== undefined);
       return {
-        workers: all.length,
+        workers,
         store: sumStores(stores, own),
         proxy: all.map(withoutStore).reduce(addCounters, undefined),
       };
@@ -114,6 +120,7 @@ export async function runPrimary(typed: RunArguments): Promise<number> {
   await closeControl();
   await store.close();
   await endLines(lines);
+  await showReads((await crew.counters()).all, typed);
   return 0;
 }
 
@@ -140,16 +147,17 @@ function makeDesk(typed: RunArguments, store: InspectableStore, ca: Authority, c
   return new StoreDesk({
     store,
     authority: ca,
+    leaves: typed,
     ...(typed.store.kind === 'memory' ? { fetchFrom: sealedStore(store, ca.sealer) } : {}),
-    purged: (keys) => {
-      crew.tell({ kind: 'purged', keys });
+    purged: async (hosts) => {
+      await crew.forget(hosts);
     },
   });
 }
 
 /**
- * Where the workers are to listen: a port that is taken is found here, and a free one is the same for all, and
- * for those that are started later when none of the first is left to share it.
+ * Where the workers are to listen: a port that is taken is found here, and a free one is the same for all,
+ * and for those that are started later when none of the first is left to share it.
  */
 async function probe({
   host,

@@ -53,7 +53,10 @@ export interface RequestConnection {
 
 /** One request on its way out, and the response on its way in. */
 export class ClientStream implements BodySink, BodySource {
-  readonly request: OutgoingRequest;
+  /** How the request's body is sent. Its text is not kept. */
+  readonly framing: Framing;
+  /** Whether a 101 may come. */
+  readonly upgrade: boolean;
   readonly receiver: ResponseReceiver;
   readonly #connection: RequestConnection;
   /** Where the response body goes. */
@@ -75,7 +78,8 @@ export class ClientStream implements BodySink, BodySource {
 
   constructor(connection: RequestConnection, request: OutgoingRequest, receiver: ResponseReceiver) {
     this.#connection = connection;
-    this.request = request;
+    this.framing = request.framing;
+    this.upgrade = request.upgrade;
     this.receiver = receiver;
     this.#requestSent = request.framing === 'none';
   }
@@ -90,13 +94,13 @@ export class ClientStream implements BodySink, BodySource {
   // The request body, as a sink.
 
   get takesChunked(): boolean {
-    return this.request.framing === 'chunked';
+    return this.framing === 'chunked';
   }
 
   write(chunk: Buffer): boolean {
     if (this.#over) return true;
     const { outbox } = this.#connection;
-    if (this.request.framing === 'chunked') {
+    if (this.framing === 'chunked') {
       outbox.text(`${chunk.length.toString(16)}\r\n`);
       outbox.bytes(chunk);
       outbox.text('\r\n');
@@ -119,7 +123,7 @@ export class ClientStream implements BodySink, BodySource {
   end(trailers: readonly string[]): void {
     if (this.#over || this.#requestSent) return;
     const { outbox } = this.#connection;
-    if (this.request.framing === 'chunked') outbox.text(`0\r\n${fieldLines(trailers)}\r\n`);
+    if (this.framing === 'chunked') outbox.text(`0\r\n${fieldLines(trailers)}\r\n`);
     outbox.flush();
     this.#requestSent = true;
   }
@@ -197,7 +201,7 @@ export class ClientStream implements BodySink, BodySource {
   }
 
   #roomy(): boolean {
-    if (this.#connection.outbox.backlog < this.#connection.limits.buffered) return true;
+    if (this.#connection.outbox.roomy(this.#connection.limits.buffered)) return true;
     this.#waitsForDrain = true;
     return false;
   }

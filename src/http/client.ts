@@ -15,13 +15,19 @@ import {
   type ResponseReceiver,
 } from './client-stream.js';
 import type { H1ResponseHead } from './head.js';
-import { Outbox, type SlabPool } from './outbox.js';
-import { ResponseParser } from './parser.js';
+import { Outbox, type OutboxOwner } from './outbox.js';
+import { type ParserHandler, ResponseParser } from './parser.js';
+import type { SlabPool } from './slab-pool.js';
 
 /** Interim responses to one request: an origin without end would fill the memory between the legs. */
 const maxInterims = 64;
 
-export class ClientConnection implements RequestConnection {
+/** Whose a socket is: its listeners are shared by all connections, as a closure for each would be kept with it. */
+const owner = Symbol('owner');
+
+type OwnedSocket = Duplex & { [owner]?: ClientConnection | undefined };
+
+export class ClientConnection implements RequestConnection, ParserHandler<H1ResponseHead>, OutboxOwner {
   readonly socket: Duplex;
   /** Exchanges begun on this connection. */
   exchanges = 0;
@@ -36,18 +42,6 @@ export class ClientConnection implements RequestConnection {
   #parsing = false;
   #inputPaused = false;
   #upgradedTo: (() => void) | undefined;
-  readonly #onData = (chunk: Buffer): void => {
-    this.#parse(chunk);
-  };
-  readonly #onEnd = (): void => {
-    this.#ended();
-  };
-  readonly #onError = (error: Error): void => {
-    this.#lost(error);
-  };
-  readonly #onClose = (): void => {
-    this.#lost(undefined);
-  };
 
   /**
    * Takes ownership of a connected socket. What it reads comes by `reader`, in memory that is used again, or
@@ -57,26 +51,29 @@ export class ClientConnection implements RequestConnection {
     this.socket = socket;
     this.#reader = reader;
     this.limits = limits;
-    this.outbox = new Outbox(socket, slabs, () => this.#current?.drained());
-    this.parser = new ResponseParser(
-      {
-        head: (head) => {
-          this.#head(head);
-        },
-        data: (chunk) => {
-          this.#current?.receive(chunk, this.parser.wire);
-        },
-        end: (trailers) => {
-          this.#current?.receiveEnd(trailers);
-        },
-      },
-      limits,
-    );
-    if (reader) reader.receive = this.#onData;
-    else socket.on('data', this.#onData);
-    socket.on('end', this.#onEnd);
-    socket.on('error', this.#onError);
-    socket.on('close', this.#onClose);
+    this.outbox = new Outbox(socket, slabs, this);
+    this.parser = new ResponseParser(this, limits);
+    (socket as OwnedSocket)[owner] = this;
+    if (reader) {
+      reader.receive = (bytes) => {
+        this.received(bytes);
+      };
+    } else {
+      socket.on('data', onData);
+    }
+    socket.on('end', onEnd);
+    socket.on('error', onGone);
+    socket.on('close', onClose);
+  }
+
+  /** For the socket: bytes of the origin. */
+  received(chunk: Buffer): void {
+    this.#parse(chunk);
+  }
+
+  /** For the outbox: everything that was handed over has left. */
+  room(): void {
+    this.#current?.drained();
   }
 
   /** For the pool: nothing is to be done, as reading goes on and finds out when the origin closes. */
@@ -161,12 +158,23 @@ export class ClientConnection implements RequestConnection {
     this.parser.push(chunk);
   }
 
-  #head(head: H1ResponseHead): void {
+  /** For the parser. */
+  data(chunk: Buffer): void {
+    this.#current?.receive(chunk, this.parser.wire);
+  }
+
+  /** For the parser. */
+  end(trailers: readonly string[]): void {
+    this.#current?.receiveEnd(trailers);
+  }
+
+  /** For the parser. */
+  head(head: H1ResponseHead): void {
     const stream = this.#current;
     if (!stream) throw unasked();
     const { receiver } = stream;
     if (head.status === 101) {
-      if (!stream.request.upgrade) {
+      if (!stream.upgrade) {
         throw new SallyportError('ERR_UPGRADE_UNEXPECTED', 'it answered 101 to a request without Upgrade');
       }
       this.parser.stop();
@@ -192,7 +200,8 @@ export class ClientConnection implements RequestConnection {
     }
   }
 
-  #ended(): void {
+  /** For the socket: the origin's bytes have ended. */
+  ended(): void {
     const stream = this.#current;
     if (!stream) {
       this.close();
@@ -216,10 +225,11 @@ export class ClientConnection implements RequestConnection {
     }
     stream?.sink?.flush();
     // The body that lasts until the close is complete, or nothing had arrived at all.
-    if (this.#current) this.#lost(undefined);
+    if (this.#current) this.lost(undefined);
   }
 
-  #lost(cause: Error | undefined): void {
+  /** For the socket: it has closed, or failed. */
+  lost(cause: Error | undefined): void {
     if (this.#closed) return;
     const detail = cause ? cause.message : 'it closed the connection';
     const inBody = this.#current?.head !== undefined;
@@ -238,10 +248,11 @@ export class ClientConnection implements RequestConnection {
     this.#closed = true;
     const { socket } = this;
     if (this.#reader) this.#reader.receive = undefined;
-    else socket.off('data', this.#onData);
-    socket.off('end', this.#onEnd);
-    socket.off('error', this.#onError);
-    socket.off('close', this.#onClose);
+    else socket.off('data', onData);
+    socket.off('end', onEnd);
+    socket.off('error', onGone);
+    socket.off('close', onClose);
+    (socket as OwnedSocket)[owner] = undefined;
     this.onClosed?.();
   }
 }
@@ -249,6 +260,22 @@ export class ClientConnection implements RequestConnection {
 /** RFC 9112 §9.2: bytes that answer no request, such as a 408 that announces a time-out. */
 function unasked(): SallyportError {
   return new SallyportError('ERR_RESPONSE_SYNTAX', 'the origin sent bytes without being asked');
+}
+
+function onData(this: OwnedSocket, chunk: Buffer): void {
+  this[owner]?.received(chunk);
+}
+
+function onEnd(this: OwnedSocket): void {
+  this[owner]?.ended();
+}
+
+function onGone(this: OwnedSocket, error: Error): void {
+  this[owner]?.lost(error);
+}
+
+function onClose(this: OwnedSocket): void {
+  this[owner]?.lost(undefined);
 }
 
 function ignoreAfterClose(): void {

@@ -85,7 +85,10 @@ footer { margin-top: 2rem; color: #59636e; font-size: .875rem; }
 `;
 }
 
-/** The best of the three forms by Accept; text where the client has no wish, or none of them is among its wishes. */
+/**
+ * The best of the three forms by Accept; text where the client has no wish, or none of them is among its
+ * wishes.
+ */
 function preferred(accept: string | undefined): MediaType {
   let best: MediaType = 'text/plain';
   let bestQuality = 0;

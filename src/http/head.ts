@@ -188,7 +188,10 @@ export function parseResponseHead(text: string, requestMethod: string, limits: H
   return new H1ResponseHead(status, text.slice(reasonStart, at), version, section, framing);
 }
 
-/** Reads a trailer section (RFC 9112 §7.1.2) to raw pairs, without the fields that §6.5.1 of RFC 9110 forbids there. */
+/**
+ * Reads a trailer section (RFC 9112 §7.1.2) to raw pairs, without the fields that §6.5.1 of RFC 9110 forbids
+ * there.
+ */
 export function parseTrailers(text: string, side: Side, limits: HeadLimits): string[] {
   const { fields } = parseFieldLines(text, 0, side, limits);
   for (const name of forbiddenTrailers) fields.delete(name);

@@ -1,9 +1,10 @@
 /**
  * The incremental HTTP/1.1 parser: bytes in any split, events out, no sockets.
  *
- * Ownership: a chunk given to `push` is read until `push` returns, and what must be kept is copied; body chunks
- * given to the handler are views of it, to be copied by the handler if it keeps them. Memory held: an unfinished head (bounded by `limits.head`), and
- * what arrived while the parser was paused (the caller pauses its socket at the same time).
+ * Ownership: a chunk given to `push` is read until `push` returns, and what must be kept is copied; body
+ * chunks given to the handler are views of it, to be copied by the handler if it keeps them. Memory held: an
+ * unfinished head (bounded by `limits.head`), and what arrived while the parser was paused (the caller pauses
+ * its socket at the same time).
  *
  * A violation is thrown from `push`, `resume` or `finish` as a `SallyportError`; the parser is dead after.
  */
@@ -51,7 +52,8 @@ abstract class H1Parser<Head extends H1RequestHead | H1ResponseHead> {
   readonly #handler: ParserHandler<Head>;
   #state: State = 'head';
   #paused = false;
-  #queue: Buffer[] = [];
+  /** Most connections never have one. */
+  #queue: Buffer[] | undefined;
   #running = false;
   /** While `end` is told: whether bytes follow the message. */
   #more = false;
@@ -86,7 +88,7 @@ abstract class H1Parser<Head extends H1RequestHead | H1ResponseHead> {
   /** Takes the bytes that arrived. */
   push(chunk: Buffer): void {
     if (this.#paused || this.#running || this.#state === 'raw') {
-      this.#queue.push(Buffer.from(chunk));
+      (this.#queue ??= []).push(Buffer.from(chunk));
       return;
     }
     this.#guard(chunk);
@@ -106,14 +108,19 @@ abstract class H1Parser<Head extends H1RequestHead | H1ResponseHead> {
     if (!this.#paused) return;
     this.#paused = false;
     if (this.#running) return;
-    this.#guard(this.#queue.shift() ?? nothing);
+    this.#guard(this.#next() ?? nothing);
     this.#drain();
   }
 
   #drain(): void {
-    while (this.#queue.length > 0 && !this.#paused && this.#state !== 'raw') {
-      this.#guard(this.#queue.shift() ?? nothing);
-    }
+    while (this.#queue && !this.#paused && this.#state !== 'raw') this.#guard(this.#next() ?? nothing);
+  }
+
+  /** What waited longest, taken out. */
+  #next(): Buffer | undefined {
+    const chunk = this.#queue?.shift();
+    if (this.#queue?.length === 0) this.#queue = undefined;
+    return chunk;
   }
 
   get paused(): boolean {
@@ -122,7 +129,7 @@ abstract class H1Parser<Head extends H1RequestHead | H1ResponseHead> {
 
   /** Whether bytes have arrived that wait for `resume`. */
   get waiting(): boolean {
-    return this.#queue.length > 0 || this.#more;
+    return this.#queue !== undefined || this.#more;
   }
 
   /** Stops parsing for good, after the event that is being handled: what follows is another protocol. */
@@ -132,8 +139,8 @@ abstract class H1Parser<Head extends H1RequestHead | H1ResponseHead> {
 
   /** What has arrived and was not parsed. Not while an event is being handled. */
   takeRest(): Buffer {
-    const rest = this.#queue;
-    this.#queue = [];
+    const rest = this.#queue ?? [];
+    this.#queue = undefined;
     return rest.length === 1 ? (rest[0] ?? nothing) : Buffer.concat(rest);
   }
 
@@ -162,7 +169,7 @@ abstract class H1Parser<Head extends H1RequestHead | H1ResponseHead> {
       this.#run(chunk);
     } catch (error) {
       this.#state = 'dead';
-      this.#queue = [];
+      this.#queue = undefined;
       throw error;
     } finally {
       this.#running = false;
@@ -173,7 +180,7 @@ abstract class H1Parser<Head extends H1RequestHead | H1ResponseHead> {
     let at = 0;
     for (;;) {
       if (this.#paused || this.#state === 'raw') {
-        if (at < chunk.length) this.#queue.unshift(Buffer.from(chunk.subarray(at)));
+        if (at < chunk.length) (this.#queue ??= []).unshift(Buffer.from(chunk.subarray(at)));
         return;
       }
       if (this.#state === 'end') {

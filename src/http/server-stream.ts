@@ -243,7 +243,7 @@ export class ServerStream implements BodySource, BodySink {
   }
 
   #roomy(): boolean {
-    if (this.#connection.outbox.backlog < this.#connection.limits.buffered) return true;
+    if (this.#connection.outbox.roomy(this.#connection.limits.buffered)) return true;
     this.#waitsForDrain = true;
     return false;
   }

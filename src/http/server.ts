@@ -6,15 +6,17 @@
  * `takeOver` hands it on; closing the connection's context destroys it.
  */
 import type { Duplex } from 'node:stream';
-import type { Context } from '../base/context.js';
-import { SallyportError, toSallyportError } from '../base/errors.js';
+import type { CloseListener, Context } from '../base/context.js';
+import { Deadline, type Expiring } from '../base/deadlines.js';
+import { type ErrorCode, SallyportError, toSallyportError } from '../base/errors.js';
 import type { Limits, Timeouts } from '../base/limits.js';
 import { errorResponse } from './error-response.js';
 import { forwardedResponse } from './forward.js';
 import type { H1RequestHead } from './head.js';
-import { Outbox, type SlabPool } from './outbox.js';
-import { RequestParser } from './parser.js';
+import { Outbox, type OutboxOwner } from './outbox.js';
+import { type ParserHandler, RequestParser } from './parser.js';
 import { ServerStream, type SocketTaker, type StreamConnection } from './server-stream.js';
+import type { SlabPool } from './slab-pool.js';
 
 export interface ServerConnectionOptions {
   /** The connection's context: its deadline is set here; when it closes, the socket is destroyed. */
@@ -24,8 +26,6 @@ export interface ServerConnectionOptions {
   readonly timeouts: Timeouts;
   /** Whether the end of the client's bytes may be a half-close (TCP) or means that it left (TLS). */
   readonly halfClose: boolean;
-  /** Ends the TCP connection with a reset, in a turn of its own; the socket closes with it. */
-  readonly reset: () => void;
   readonly handler: ServerHandler;
 }
 
@@ -37,15 +37,29 @@ export interface ServerHandler {
    * Not called for a client that leaves or falls silent between two requests.
    */
   failed(error: SallyportError, connection: ServerConnection): void;
+  /** Ends the TCP connection with a reset, in a turn of its own; the socket closes with it. */
+  reset(): void;
 }
 
 /** How long a closing connection waits for the client to take the last response (RFC 9112 §9.6). */
 const lingerTime = 2_000;
 
-export class ServerConnection implements StreamConnection {
+/** Whose a socket is: its listeners are shared by all connections, as a closure for each would be kept with it. */
+const owner = Symbol('owner');
+
+type OwnedSocket = Duplex & { [owner]?: ServerConnection | undefined };
+
+/** It is its own parser handler, close listener and so on: an idle connection should be few objects. */
+export class ServerConnection
+  implements StreamConnection, ParserHandler<H1RequestHead>, OutboxOwner, CloseListener, Expiring
+{
   readonly socket: Duplex;
   readonly outbox: Outbox;
-  readonly #options: ServerConnectionOptions;
+  readonly limits: Limits;
+  readonly #context: Context;
+  readonly #timeouts: Timeouts;
+  readonly #halfClose: boolean;
+  readonly #handler: ServerHandler;
   readonly #parser: RequestParser;
   #current: ServerStream | undefined;
   #closing = false;
@@ -56,57 +70,25 @@ export class ServerConnection implements StreamConnection {
   #crowded = false;
   #taker: SocketTaker | undefined;
   #done = false;
-  readonly #onData = (chunk: Buffer): void => {
-    this.push(chunk);
-  };
-  readonly #onEnd = (): void => {
-    this.#ended();
-  };
-  readonly #onError = (error: Error): void => {
-    this.#gone(error);
-  };
-  readonly #onClose = (): void => {
-    this.#gone(undefined);
-  };
-  /** Its deadline is that of the next request head; it outlives no connection. */
-  readonly #waiting: Context;
-  readonly #stopContext: () => void;
+  /** That of the next request head, or of a client that does not take its responses. */
+  readonly #waiting = new Deadline(this);
+  #waitingFor: ErrorCode = 'ERR_REQUEST_HEAD_TIMEOUT';
 
   constructor(socket: Duplex, options: ServerConnectionOptions) {
     this.socket = socket;
-    this.outbox = new Outbox(socket, options.slabs, () => {
-      this.#room();
-    });
-    this.#options = options;
-    this.#parser = new RequestParser(
-      {
-        begin: () => {
-          this.#waiting.setTimeout(options.timeouts.requestHead, 'ERR_REQUEST_HEAD_TIMEOUT');
-        },
-        head: (head) => {
-          this.#begin(head);
-        },
-        data: (chunk) => {
-          this.#current?.receive(chunk, this.#parser.wire);
-        },
-        end: (trailers) => {
-          // Answered within `head` already: the next request is served at once.
-          if (!this.#current) return;
-          this.#parser.pause();
-          this.#current.receiveEnd(trailers);
-        },
-      },
-      options.limits,
-    );
-    socket.on('data', this.#onData);
-    socket.on('end', this.#onEnd);
-    socket.on('error', this.#onError);
-    socket.on('close', this.#onClose);
-    this.#waiting = options.context.withCancel();
-    this.#waiting.onClose((waiting) => {
-      this.#waitedTooLong(waiting);
-    });
-    this.#stopContext = options.context.onClose((context) => this.#contextClosed(context));
+    this.limits = options.limits;
+    this.#context = options.context;
+    this.#timeouts = options.timeouts;
+    this.#halfClose = options.halfClose;
+    this.#handler = options.handler;
+    this.outbox = new Outbox(socket, options.slabs, this);
+    this.#parser = new RequestParser(this, options.limits);
+    (socket as OwnedSocket)[owner] = this;
+    socket.on('data', onData);
+    socket.on('end', onEnd);
+    socket.on('error', onGone);
+    socket.on('close', onClose);
+    this.#context.addCloseListener(this);
   }
 
   /** Begins with bytes that were read before (none: an empty buffer). */
@@ -175,10 +157,6 @@ export class ServerConnection implements StreamConnection {
     return this.#parser;
   }
 
-  get limits(): Limits {
-    return this.#options.limits;
-  }
-
   /** For the stream: its response is complete. */
   streamEnded(stream: ServerStream, reusable: boolean): void {
     if (this.#current !== stream || this.#done) return;
@@ -190,7 +168,7 @@ export class ServerConnection implements StreamConnection {
     // A client that sends requests and does not read the responses must not have them pile up here.
     if (this.outbox.backlog >= this.limits.buffered) {
       this.#crowded = true;
-      this.#waiting.setTimeout(this.#options.timeouts.idleBody, 'ERR_RESPONSE_BODY_TIMEOUT');
+      this.#wait(this.#timeouts.idleBody, 'ERR_RESPONSE_BODY_TIMEOUT');
       this.pauseInput();
       return;
     }
@@ -204,8 +182,8 @@ export class ServerConnection implements StreamConnection {
     if (this.#inputEnded && !this.#current) this.#finish();
   }
 
-  /** Everything that was handed over has left. */
-  #room(): void {
+  /** For the outbox: everything that was handed over has left. */
+  room(): void {
     if (this.#current) {
       this.#current.drained();
     } else if (this.#crowded) {
@@ -226,7 +204,7 @@ export class ServerConnection implements StreamConnection {
     }
     this.#detach();
     this.socket.on('error', ignoreAfterDestroy);
-    this.#options.reset();
+    this.#handler.reset();
   }
 
   /**
@@ -257,21 +235,47 @@ export class ServerConnection implements StreamConnection {
 
   /** What has not left must not look as if it had: a reset says so where a FIN would be a clean end. */
   #cut(): void {
-    if (this.outbox.backlog > 0) this.#options.reset();
+    if (this.outbox.backlog > 0) this.#handler.reset();
     else this.socket.destroy();
   }
 
-  #begin(head: H1RequestHead): void {
-    this.#waiting.setTimeout(Number.POSITIVE_INFINITY, 'ERR_REQUEST_HEAD_TIMEOUT');
+  /** For the parser. */
+  begin(): void {
+    this.#wait(this.#timeouts.requestHead, 'ERR_REQUEST_HEAD_TIMEOUT');
+  }
+
+  /** For the parser. */
+  head(head: H1RequestHead): void {
+    this.#context.arm(this.#waiting, Number.POSITIVE_INFINITY);
     const stream = new ServerStream(this, head);
     this.#current = stream;
-    this.#options.handler.exchange(stream);
+    this.#handler.exchange(stream);
     // Not answered yet and nobody takes the body: wait, so that nothing is buffered.
     if (this.#current === stream && !stream.sink && head.framing !== 'none') this.#parser.pause();
   }
 
+  /** For the parser. */
+  data(chunk: Buffer): void {
+    this.#current?.receive(chunk, this.#parser.wire);
+  }
+
+  /** For the parser. */
+  end(trailers: readonly string[]): void {
+    // Answered within `head` already: the next request is served at once.
+    if (!this.#current) return;
+    this.#parser.pause();
+    this.#current.receiveEnd(trailers);
+  }
+
   #waitForRequest(): void {
-    this.#waiting.setTimeout(this.#options.timeouts.idleClient, 'ERR_REQUEST_HEAD_TIMEOUT');
+    this.#wait(this.#timeouts.idleClient, 'ERR_REQUEST_HEAD_TIMEOUT');
+  }
+
+  #wait(ms: number, code: ErrorCode): void {
+    // A deadline outlives no connection.
+    if (this.#done) return;
+    this.#waitingFor = code;
+    this.#context.arm(this.#waiting, ms);
   }
 
   /** For the stream: the body is wanted now. */
@@ -287,7 +291,8 @@ export class ServerConnection implements StreamConnection {
     else if (this.#parser.paused) this.#parse(undefined);
   }
 
-  #ended(): void {
+  /** For the socket: the client's bytes have ended. */
+  ended(): void {
     this.#inputEnded = true;
     if (this.#parser.paused && this.#current && !this.#current.requestComplete) return;
     this.#finishInput();
@@ -304,17 +309,18 @@ export class ServerConnection implements StreamConnection {
     }
     if (!current) this.#finish();
     // Whoever stops sending while a response comes in has left; before it, the half-close of TCP is honoured.
-    else if (!this.#options.halfClose || current.responded) this.#gone(undefined);
+    else if (!this.#halfClose || current.responded) this.gone(undefined);
   }
 
   #broken(error: SallyportError): void {
     this.#closing = true;
     const current = this.#current;
     if (current) current.fail(error);
-    else this.#options.handler.failed(error, this);
+    else this.#handler.failed(error, this);
   }
 
-  #gone(cause: Error | undefined): void {
+  /** For the socket: it has closed, or failed. */
+  gone(cause: Error | undefined): void {
     if (this.#done) return;
     const current = this.#current;
     this.destroy();
@@ -323,16 +329,16 @@ export class ServerConnection implements StreamConnection {
   }
 
   /** A head that began and did not end in time is told so; silence between requests is no error. */
-  #waitedTooLong(waiting: Context): void {
+  expired(): void {
     if (this.#done || this.#current) return;
-    const { err } = waiting;
-    if (err?.code === 'ERR_RESPONSE_BODY_TIMEOUT') this.destroy();
-    if (err?.code !== 'ERR_REQUEST_HEAD_TIMEOUT') return;
-    if (this.#parser.midMessage) this.#options.handler.failed(err, this);
-    else this.#finish();
+    const code = this.#waitingFor;
+    if (code === 'ERR_RESPONSE_BODY_TIMEOUT') this.destroy();
+    else if (this.#parser.midMessage) {
+      this.#handler.failed(new SallyportError(code, 'its deadline passed'), this);
+    } else this.#finish();
   }
 
-  #contextClosed(context: Context): void {
+  contextClosed(context: Context): void {
     if (this.#done) return;
     const { err } = context;
     const current = this.#current;
@@ -344,7 +350,7 @@ export class ServerConnection implements StreamConnection {
   #finish(): void {
     if (this.#done) return;
     const { socket } = this;
-    const { context } = this.#options;
+    const context = this.#context;
     this.#detach();
     socket.on('error', ignoreAfterDestroy);
     this.outbox.flushAll();
@@ -355,7 +361,7 @@ export class ServerConnection implements StreamConnection {
     });
     socket.once('close', stop);
     // A slow client takes its time to take what was handed over; only then does the wait for its close begin.
-    context.setTimeout(this.#options.timeouts.idleBody, 'ERR_RESPONSE_BODY_TIMEOUT');
+    context.setTimeout(this.#timeouts.idleBody, 'ERR_RESPONSE_BODY_TIMEOUT');
     socket.once('finish', () => {
       context.setTimeout(lingerTime, 'ERR_CANCELLED');
     });
@@ -365,14 +371,31 @@ export class ServerConnection implements StreamConnection {
   #detach(): void {
     this.#done = true;
     const { socket } = this;
-    socket.off('data', this.#onData);
-    socket.off('end', this.#onEnd);
-    socket.off('error', this.#onError);
-    socket.off('close', this.#onClose);
-    this.#stopContext();
-    this.#waiting.close();
+    socket.off('data', onData);
+    socket.off('end', onEnd);
+    socket.off('error', onGone);
+    socket.off('close', onClose);
+    (socket as OwnedSocket)[owner] = undefined;
+    this.#context.removeCloseListener(this);
+    this.#context.arm(this.#waiting, Number.POSITIVE_INFINITY);
     this.#current = undefined;
   }
+}
+
+function onData(this: OwnedSocket, chunk: Buffer): void {
+  this[owner]?.push(chunk);
+}
+
+function onEnd(this: OwnedSocket): void {
+  this[owner]?.ended();
+}
+
+function onGone(this: OwnedSocket, error: Error): void {
+  this[owner]?.gone(error);
+}
+
+function onClose(this: OwnedSocket): void {
+  this[owner]?.gone(undefined);
 }
 
 function ignoreAfterDestroy(): void {

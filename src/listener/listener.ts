@@ -27,6 +27,8 @@ export interface ListenerOptions {
   readonly limit: number;
   /** Takes an admitted socket. It closes it in the end; it must not throw. */
   readonly onConnection: (socket: Socket) => void;
+  /** Hears that an admitted socket has closed, after its own listeners for `close` or before them. */
+  readonly onClosed?: (socket: Socket) => void;
   /** Hears of a socket over the limit, which the listener answers and closes. It must not throw. */
   readonly onRefused?: (socket: Socket) => void;
   /** Hears of failed accepts (`ERR_ACCEPT`), at most once a second. The listener goes on. */
@@ -70,7 +72,8 @@ export class Listener {
     this.#clock = options.clock ?? systemClock;
     const forget = (socket: Socket): void => {
       this.#options.ledger.close('connections');
-      if (!this.#admitted.delete(socket)) this.#refused -= 1;
+      if (this.#admitted.delete(socket)) this.#options.onClosed?.(socket);
+      else this.#refused -= 1;
       this.#sockets -= 1;
       if (this.#sockets === 0) this.#whenEnded?.();
     };

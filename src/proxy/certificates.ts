@@ -2,6 +2,7 @@
 import type { SallyportError } from '../base/errors.js';
 import type { Events } from '../base/events.js';
 import type { LedgerKind, LedgerLine } from '../base/ledger.js';
+import type { LegsCounts } from '../base/leg-counters.js';
 import type {
   Authority,
   CertificateStore,
@@ -11,38 +12,44 @@ import type {
   StoreCounters,
   StoreReport,
 } from '../certs/index.js';
+import { MemoryStore } from '../certs/memory-store.js';
 import type { ProxyOptions } from './options.js';
 
 export interface ProxyCounters {
   readonly identities: IdentityCounters;
   readonly contexts: ContextCounters;
-  /** Of the store that was given or made, when it counts. */
+  /** Of the store that was given or made; absent when it was given and does not count. */
   readonly store?: StoreCounters;
   readonly ledger: Readonly<Record<LedgerKind, LedgerLine>>;
+  /**
+   * Sizes of reads and writes, handshakes, and what is held, of the leg to the clients and the one to the
+   * origins.
+   */
+  readonly legs: LegsCounts;
 }
 
 export interface OpenedStore {
   readonly store: CertificateStore;
-  /** Closes what a function made; does nothing to a store that was given as it is. */
+  /** Closes what was made here or by a function; does nothing to a store that was given as it is. */
   readonly close: () => void | Promise<void>;
 }
 
-/** Makes the store if the option is a function; its reports become `store.report` events. Rejects as that does. */
+/**
+ * Makes the store if the option is a function, and memory if there is none; its reports become `store.report` events.
+ * Rejects as the function does.
+ */
 export async function openStore(
   option: ProxyOptions['store'],
   authority: Authority,
   events: Events,
-): Promise<OpenedStore | undefined> {
-  if (!option) return undefined;
-  if (typeof option !== 'function') return { store: option, close: () => undefined };
-  const { fingerprint256, sealer } = authority;
-  const store = await option({
-    authority: fingerprint256,
-    sealer,
-    report: (report) => {
-      if (events.has('store.report')) events.emit('store.report', describe(report));
-    },
-  });
+): Promise<OpenedStore> {
+  if (option && typeof option !== 'function') return { store: option, close: () => undefined };
+  const report = (told: StoreReport): void => {
+    if (events.has('store.report')) events.emit('store.report', describe(told));
+  };
+  const store = option
+    ? await option({ authority: authority.fingerprint256, sealer: authority.sealer, report })
+    : new MemoryStore({ report });
   return { store, close: () => store.close() };
 }
 
@@ -65,10 +72,11 @@ function describe(report: StoreReport): Told {
 
 export function proxyCounters(
   identities: Identities,
-  store: CertificateStore | undefined,
+  store: CertificateStore,
   ledger: ProxyCounters['ledger'],
+  legs: LegsCounts,
 ): ProxyCounters {
   const { counters, contexts } = identities;
-  const counted = store && 'counters' in store ? (store.counters as StoreCounters) : undefined;
-  return { identities: counters, contexts, ...(counted && { store: counted }), ledger };
+  const counted = 'counters' in store ? (store.counters as StoreCounters) : undefined;
+  return { identities: counters, contexts, ...(counted && { store: counted }), ledger, legs };
 }

@@ -1,5 +1,6 @@
 /** The client connections of one proxy, and how they end: each by itself, all by draining, or cut. */
 import type { Socket } from 'node:net';
+import type { CloseListener } from '../base/context.js';
 import type { SallyportError } from '../base/errors.js';
 import type { ClientLeg } from '../base/exchange.js';
 import type { ServerConnection } from '../http/server.js';
@@ -8,8 +9,9 @@ import type { Leg, Services } from './services.js';
 type Shared = Pick<Services, 'context' | 'events'>;
 
 /** One accepted connection, whatever it is used for. */
-export class OpenConnection {
+export class OpenConnection implements CloseListener {
   readonly leg: Leg;
+  readonly #started = performance.now();
   readonly #socket: Socket;
   readonly #shared: Shared;
   #server: ServerConnection | undefined;
@@ -52,9 +54,19 @@ export class OpenConnection {
   }
 
   /** The context closed: what has not left must not look as if it had. */
-  cut(): void {
+  contextClosed(): void {
     if (this.#server && this.#server.outbox.backlog > 0) this.#socket.resetAndDestroy();
     else this.#socket.destroy();
+  }
+
+  /** Its socket has closed. */
+  closed(): void {
+    const { context, client } = this.leg;
+    const { events } = this.#shared;
+    context.close();
+    if (!events.has('connection.close')) return;
+    const duration = performance.now() - this.#started;
+    events.emit('connection.close', { connection: client.connection, duration });
   }
 
   /** Nobody but the log can be told. */
@@ -68,6 +80,11 @@ export class OpenConnection {
   }
 }
 
+/** Which connection a socket is: a listener with a closure for each would be kept with it. */
+const ofSocket = Symbol('connection');
+
+type ClientSocket = Socket & { [ofSocket]?: OpenConnection };
+
 export class ClientConnections {
   readonly #shared: Shared;
   readonly #open = new Set<OpenConnection>();
@@ -79,11 +96,10 @@ export class ClientConnections {
     this.#shared = shared;
   }
 
-  /** Takes an accepted socket; its context closes with it, and the other way round. */
+  /** Takes an accepted socket; its context closes with it (`closed`), and the other way round. */
   admit(socket: Socket): OpenConnection {
     const { context: parent, events } = this.#shared;
     const context = parent.withCancel();
-    const started = performance.now();
     this.#made += 1;
     const client: ClientLeg = {
       connection: this.#made,
@@ -102,21 +118,21 @@ export class ClientConnections {
     };
     const connection = new OpenConnection(socket, leg, this.#shared);
     this.#open.add(connection);
+    (socket as ClientSocket)[ofSocket] = connection;
     const { connection: number, address, port } = client;
     if (events.has('connection.open')) events.emit('connection.open', { connection: number, address, port });
-    context.onClose(() => {
-      connection.cut();
-    });
-    socket.once('close', () => {
-      this.#open.delete(connection);
-      context.close();
-      if (events.has('connection.close')) {
-        events.emit('connection.close', { connection: number, duration: performance.now() - started });
-      }
-      if (this.#open.size === 0) this.#whenEmpty?.();
-    });
+    context.addCloseListener(connection);
     if (this.#draining) connection.close();
     return connection;
+  }
+
+  /** An admitted socket has closed. */
+  closed(socket: ClientSocket): void {
+    const connection = socket[ofSocket];
+    if (!connection) return;
+    this.#open.delete(connection);
+    connection.closed();
+    if (this.#open.size === 0) this.#whenEmpty?.();
   }
 
   /** Lets running exchanges and tunnels end; resolves when every connection is closed. */

@@ -5,7 +5,7 @@
  * Every path ends in `#finish`, once: there the context closes and the end is told.
  */
 import type { Duplex } from 'node:stream';
-import type { Context } from '../base/context.js';
+import type { CloseListener, Context } from '../base/context.js';
 import { type ErrorCode, SallyportError, toSallyportError } from '../base/errors.js';
 import type {
   AnswerVerdict,
@@ -34,19 +34,18 @@ import {
 import type { H1RequestHead, H1ResponseHead } from '../http/head.js';
 import type { ServerStream, StreamOwner } from '../http/server-stream.js';
 import { decide } from '../rules/decide.js';
-import { poolKey } from '../upstream/pool.js';
 import { mayRetry } from '../upstream/retry.js';
 import { CollectedBody, DiscardedBody, smallBody } from './body.js';
 import { OriginLeg } from './origin-certificates.js';
 import { OriginConnection } from './origin-connection.js';
-import { openOrigin } from './origins.js';
+import { openOrigin, originKey } from './origins.js';
 import { resolveTarget, withoutUserinfo } from './request-target.js';
 import type { Leg, Services } from './services.js';
 import { openTunnel } from './tunnel.js';
 
 type AnsweredBy = 'origin' | 'hook' | 'proxy';
 
-export class ExchangeRun implements Exchange, StreamOwner, ResponseReceiver {
+export class ExchangeRun implements Exchange, StreamOwner, ResponseReceiver, CloseListener {
   readonly #leg: Leg;
   readonly context: Context;
   readonly #services: Services;
@@ -80,7 +79,6 @@ export class ExchangeRun implements Exchange, StreamOwner, ResponseReceiver {
   #acquiring = false;
   #requestEnded = false;
   #finished = false;
-  #stopContext: () => void;
 
   constructor(services: Services, leg: Leg, stream: ServerStream) {
     this.#services = services;
@@ -91,7 +89,7 @@ export class ExchangeRun implements Exchange, StreamOwner, ResponseReceiver {
     this.#target = stream.head.target;
     this.#origin = leg.origin ?? unknownOrigin;
     this.context = leg.context.withCancel();
-    this.#stopContext = this.context.onClose(this.#contextClosed);
+    this.context.addCloseListener(this);
     stream.owner = this;
     services.ledger.open('exchanges');
   }
@@ -128,7 +126,9 @@ export class ExchangeRun implements Exchange, StreamOwner, ResponseReceiver {
       from,
       limit,
       'ERR_REQUEST_BODY_TOO_LARGE',
-      this.#collecting,
+      (begins) => {
+        this.#collecting(begins);
+      },
     ));
     return { method, url: this.url, target: this.#target, version, headers, body };
   }
@@ -142,21 +142,23 @@ export class ExchangeRun implements Exchange, StreamOwner, ResponseReceiver {
       from,
       limit,
       'ERR_RESPONSE_BODY_TOO_LARGE',
-      this.#collecting,
+      (begins) => {
+        this.#collecting(begins);
+      },
     ));
     const { status, reason, version, headers } = head;
     return { status, reason, version, headers, body };
   }
 
   /** While a hook collects a body it may not stand still; once it is complete the hook has the time it needs. */
-  readonly #collecting = (begins: boolean): void => {
+  #collecting(begins: boolean): void {
     if (begins) {
       this.progress();
       if (!this.#responseHead) this.#stream.continue();
     } else {
       this.context.setTimeout(Number.POSITIVE_INFINITY, 'ERR_CANCELLED');
     }
-  };
+  }
 
   /** Begins. Called once. */
   start(): void {
@@ -173,7 +175,10 @@ export class ExchangeRun implements Exchange, StreamOwner, ResponseReceiver {
         return;
       }
       const verdict = decide(hooks.request, this);
-      if (verdict instanceof Promise) void this.#later(verdict, this.#judged);
+      if (verdict instanceof Promise)
+        void this.#later(verdict, (made) => {
+          this.#judged(made);
+        });
       else this.#judged(verdict);
     } catch (error) {
       this.#fail(toSallyportError(error));
@@ -216,7 +221,7 @@ export class ExchangeRun implements Exchange, StreamOwner, ResponseReceiver {
 
   // The request.
 
-  readonly #judged = (verdict: RequestVerdict): void => {
+  #judged(verdict: RequestVerdict): void {
     switch (verdict.kind) {
       case 'pass':
         this.#forward(undefined);
@@ -230,7 +235,7 @@ export class ExchangeRun implements Exchange, StreamOwner, ResponseReceiver {
       default:
         this.#refuse(verdict);
     }
-  };
+  }
 
   /** A body that a hook collected or replaced is sent with its length; any other streams. */
   #forward(change: RewriteRequestVerdict | undefined): void {
@@ -288,15 +293,21 @@ export class ExchangeRun implements Exchange, StreamOwner, ResponseReceiver {
 
   /** Takes an idle connection, or waits for one. */
   #proceed(): void {
-    const { pool, timeouts, trust } = this.#services;
+    const { pool, timeouts } = this.#services;
     const serverName = this.#origin === this.#leg.origin ? this.#leg.serverName : undefined;
-    const key = poolKey(this.#origin, serverName === undefined ? trust.id : `${trust.id}|${serverName}`);
+    const key = originKey(this.#services, this.#origin, serverName);
     this.#key = key;
     const { pinned } = this.#leg;
     const own = pinned.key === key && pinned.connection?.usable ? pinned.connection : undefined;
     const idle = own ?? pool.takeIdle(key);
     if (idle) {
       this.#send(idle);
+      return;
+    }
+    const first = this.#attempts === 0 && this.#origin === this.#leg.origin;
+    const failed = first ? this.#leg.failedAhead?.take() : undefined;
+    if (failed) {
+      this.#fail(failed);
       return;
     }
     this.context.setTimeout(timeouts.connect + timeouts.upstreamHandshake, 'ERR_CONNECT_TIMEOUT');
@@ -376,7 +387,10 @@ export class ExchangeRun implements Exchange, StreamOwner, ResponseReceiver {
     this.context.setTimeout(Number.POSITIVE_INFINITY, 'ERR_CANCELLED');
     try {
       const verdict = decide(hook, this);
-      if (verdict instanceof Promise) void this.#later(verdict, this.#responseJudged);
+      if (verdict instanceof Promise)
+        void this.#later(verdict, (made) => {
+          this.#responseJudged(made);
+        });
       else this.#responseJudged(verdict);
     } catch (error) {
       this.#fail(toSallyportError(error));
@@ -390,7 +404,7 @@ export class ExchangeRun implements Exchange, StreamOwner, ResponseReceiver {
     return rewrittenResponse(head, {}, method === 'HEAD' ? undefined : 0, method, this.#services.limits);
   }
 
-  readonly #responseJudged = (verdict: ResponseVerdict): void => {
+  #responseJudged(verdict: ResponseVerdict): void {
     switch (verdict.kind) {
       case 'pass':
         this.#deliver(undefined);
@@ -405,7 +419,7 @@ export class ExchangeRun implements Exchange, StreamOwner, ResponseReceiver {
       default:
         this.#refuse(verdict);
     }
-  };
+  }
 
   #deliver(change: RewriteResponseVerdict | undefined): void {
     const collected = this.#responseHead?.framing === 'none' ? undefined : this.#collectedResponse?.collected;
@@ -503,7 +517,7 @@ export class ExchangeRun implements Exchange, StreamOwner, ResponseReceiver {
     const bodySent = framing !== 'none' && !this.#requestBody;
     const failure = {
       method,
-      reused: this.#reused,
+      reused: this.#reused || this.#connection?.ahead === true,
       responseStarted: !untouched,
       bodySent,
       attempts: this.#attempts,
@@ -612,16 +626,16 @@ export class ExchangeRun implements Exchange, StreamOwner, ResponseReceiver {
     this.#finish(error);
   }
 
-  readonly #contextClosed = (): void => {
+  contextClosed(): void {
     // Whoever waits for a connection is told by the pool, which knows what was lacking.
     if (this.#acquiring && this.context.err?.code === 'ERR_CONNECT_TIMEOUT') return;
     this.#fail(this.context.err ?? new SallyportError('ERR_CANCELLED', 'the exchange was cancelled'));
-  };
+  }
 
   #finish(error: SallyportError | undefined): void {
     if (this.#finished) return;
     this.#finished = true;
-    this.#stopContext();
+    this.context.removeCloseListener(this);
     // A hook that waits for a body must not wait for ever.
     const over = error ?? bodyGone;
     this.#collectedRequest?.giveUp(over);

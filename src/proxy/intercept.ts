@@ -3,13 +3,15 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 import { SallyportError } from '../base/errors.js';
-import { hostPort } from '../base/message.js';
+import { hostPort, type Origin } from '../base/message.js';
 import type { Identity } from '../certs/index.js';
 import type { Destination } from '../connect/target.js';
 import { type ClientHello, ClientHelloReader } from '../tls/client-hello.js';
 import { terminate } from '../tls/terminate.js';
 import { firstBytes } from './first-bytes.js';
 import { firstWord } from './first-word.js';
+import { identityFor, mirrorOrigin } from './mirror-origin.js';
+import { OriginCertificates } from './origin-certificates.js';
 import { describeTls, openTls } from './origins.js';
 import type { Leg, Services } from './services.js';
 import { openTunnel, type TunnelFacts } from './tunnel.js';
@@ -41,27 +43,27 @@ export async function interceptTls(
     services.timeouts.clientHandshake,
     'ERR_CLIENT_HANDSHAKE_TIMEOUT',
   );
-  const { hello, bytes } = await readHello(socket, received, handshake);
-  const identity = await services.identities.get(hello.serverName ?? destination.host, handshake);
+  const { hello, bytes: read } = await readHello(socket, received, handshake);
+  const host = hello.serverName ?? destination.host;
   const serverName = hello.serverName === destination.host ? undefined : hello.serverName;
-  const wanted: Leg = { ...leg, origin: { scheme: 'https', ...destination }, serverName };
+  const origin: Origin = { scheme: 'https', ...destination };
+  const wanted: Leg = { ...leg, origin, serverName };
   const offered = hello.alpn.length > 0;
   const known = spoken.filter((protocol) => hello.alpn.includes(protocol));
   if (offered && known.length === 0) {
-    return await interceptOtherProtocol(services, wanted, socket, bytes, {
-      hello,
-      identity,
-      destination,
-      handshake,
-    });
+    return await interceptOtherProtocol(services, wanted, socket, read, { hello, destination, handshake });
   }
+  const { mirror } = services;
+  const { identity, bytes, failedAhead } = mirror
+    ? await mirrorOrigin(services, mirror, wanted, { host, origin, socket, bytes: read, handshake })
+    : { identity: await services.identities.get(host, handshake), bytes: read, failedAhead: undefined };
   const tls = await terminate(socket, bytes, {
     secureContext: () => identity.contextNow(),
     alpnProtocols: known,
     context: handshake,
   });
   handshake.close();
-  const inside = noteHandshake(services, wanted, tls, identity, hello);
+  const inside = noteHandshake(services, { ...wanted, failedAhead }, tls, identity, hello);
   return readPlaintext(services, inside, tls, destination, !offered);
 }
 
@@ -94,17 +96,19 @@ async function interceptOtherProtocol(
   bytes: Buffer,
   asked: {
     readonly hello: ClientHello;
-    readonly identity: Identity;
     readonly destination: Destination;
     readonly handshake: Leg['context'];
   },
 ): Promise<Intercepted | undefined> {
-  const { hello, identity, destination, handshake } = asked;
+  const { hello, destination, handshake } = asked;
+  const host = hello.serverName ?? destination.host;
   handshake.setTimeout(Number.POSITIVE_INFINITY, 'ERR_CANCELLED');
   using dialing = leg.context.withCancel();
   const origin = await openTls(services, destination, leg.serverName, hello.alpn, dialing);
   handshake.setTimeout(services.timeouts.clientHandshake, 'ERR_CLIENT_HANDSHAKE_TIMEOUT');
   try {
+    const leaf = services.mirror && OriginCertificates.of(origin)?.leaf;
+    const identity = await identityFor(services, host, leaf, handshake);
     const alpnProtocols = typeof origin.alpnProtocol === 'string' ? [origin.alpnProtocol] : [];
     const tls = await terminate(socket, bytes, {
       secureContext: () => identity.contextNow(),
@@ -139,6 +143,10 @@ function noteHandshake(
     ledger.close('clientTls');
   });
   const facts = describeTls(tls, hello.serverName);
+  const meter = services.legs.client;
+  meter.writes(tls);
+  meter.reads(tls);
+  meter.counters.handshake(facts.resumed);
   const inside: Leg = { ...leg, client: { ...leg.client, tls: facts }, identity };
   if (events.has('tls.client')) events.emit('tls.client', { connection: leg.client.connection, tls: facts });
   return inside;

@@ -1,6 +1,6 @@
 /** What a proxy can be told, with the default of each. */
 import type { LookupFunction } from 'node:net';
-import type { Milliseconds } from '../base/bytes.js';
+import type { Bytes, Milliseconds } from '../base/bytes.js';
 import type { Hooks } from '../base/exchange.js';
 import type { Limits, Timeouts } from '../base/limits.js';
 import type { Authority, CertificateStore, KeyProfile, StoreContext, TicketKeys } from '../certs/index.js';
@@ -26,6 +26,13 @@ export interface ProxyOptions {
   /** `false` accepts any certificate of an origin. For tests of such origins only. Default `true`. */
   readonly verifyUpstream?: boolean;
   /**
+   * Whether leaves have the names and the times of the origin's certificate, once that is verified: then the origin is
+   * connected to before the client's handshake. `untrusted` shows clients of an origin whose certificate is bad a leaf
+   * of a CA that nobody trusts; else they are told by an error response. Without effect where `verifyUpstream` is
+   * `false`. Default `false`.
+   */
+  readonly mirrorUpstream?: boolean | { readonly untrusted?: boolean };
+  /**
    * Where leaf certificates are kept. Default: memory, bounded. A function is called by `listen`, and what it
    * makes is the proxy's, which closes it; a store that is given as it is stays its owner's.
    */
@@ -33,6 +40,12 @@ export interface ProxyOptions {
     CertificateStore | ((context: StoreContext) => CertificateStore | Promise<CertificateStore>);
   /** Shared by proxies that are to resume each other's TLS sessions, such as workers. Default: its own. */
   readonly ticketKeys?: TicketKeys;
+  /**
+   * The most that one read from an origin takes: a size from 4 KiB to 4 MiB, or `'adaptive'` (default), which is up to
+   * 256 KiB for http and Node's own 64 KiB for https. With a size, https is read by this process itself, from 64 KiB on and up to the
+   * size as long as the traffic fills it: fewer system calls for large transfers. `ERR_OPTION_VALUE`.
+   */
+  readonly readBufferSize?: 'adaptive' | Bytes;
   readonly hooks?: Hooks;
   readonly limits?: Partial<Limits>;
   readonly timeouts?: Partial<Timeouts>;

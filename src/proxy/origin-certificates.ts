@@ -26,6 +26,10 @@ export class OriginCertificates {
     return shown && shown.chain.length > 0 ? new OriginCertificates(socket, shown) : undefined;
   }
 
+  get leaf(): CertificateHandle | undefined {
+    return this.#handles[0];
+  }
+
   /** Leaf first; frozen. */
   get all(): readonly X509Certificate[] {
     return (this.#parsed ??= this.#parse());

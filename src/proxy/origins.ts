@@ -7,11 +7,19 @@ import type { LegTls } from '../base/exchange.js';
 import { hostPort, type Origin } from '../base/message.js';
 import { SocketReader } from '../base/socket-reader.js';
 import { isOwnSocket } from '../connect/loop.js';
+import { shownCertificates } from '../tls/peer-certificates.js';
 import { openUpstreamTls } from '../tls/upstream.js';
 import { type DialOptions, dialTcp } from '../upstream/dial.js';
+import { poolKey } from '../upstream/pool.js';
 import { OriginCertificates } from './origin-certificates.js';
 import { OriginConnection } from './origin-connection.js';
 import type { Services } from './services.js';
+import { Standing, stands } from './standing.js';
+
+/** The pool's key of what `openOrigin` makes: `serverName` is the one for SNI where it is not the origin's host. */
+export function originKey({ trust }: Services, origin: Origin, serverName: string | undefined): string {
+  return poolKey(origin, serverName === undefined ? trust.id : `${trust.id}|${serverName}`);
+}
 
 /** Opens a connection for exchanges with `origin`. Rejects with the table error of the phase that failed. */
 export async function openOrigin(
@@ -23,23 +31,33 @@ export async function openOrigin(
   if (origin.scheme === 'http') {
     const readers = new Map<Socket, SocketReader>();
     const socket = await openTcp(services, origin, context, (options) => {
-      const reader = new SocketReader(services.readBuffer);
+      const reader = new SocketReader(services.legs.memory, services.legs.upstream.counters.reads);
       const attempt = connect({ ...options, onread: reader.onread });
       reader.attach(attempt);
       readers.set(attempt, reader);
       return attempt;
     });
+    services.legs.upstream.writes(socket);
     return new OriginConnection(services.limits, services.slabs, socket, undefined, readers.get(socket));
   }
-  const reader = new SocketReader(services.readBuffer);
+  const { plaintext } = services.legs.upstream.counters;
+  const reader = new SocketReader(services.readBuffer, plaintext);
   const socket = await openTls(services, origin, serverName, ['http/1.1'], context, reader);
+  const shown = services.mirror && shownCertificates(socket);
+  const standing = shown && new Standing(shown);
+  if (standing?.ended) {
+    // In the moment that it was verified in, or by another clock: the pool would not take the connection.
+    socket.destroy();
+    throw new SallyportError('ERR_UPSTREAM_CERT_EXPIRED', hostPort(origin.host, origin.port));
+  }
   return new OriginConnection(
     services.limits,
     services.slabs,
     socket,
     describeTls(socket, serverName ?? origin.host),
-    reader,
+    reader.attached ? reader : undefined,
     OriginCertificates.of(socket),
+    standing,
   );
 }
 
@@ -86,6 +104,8 @@ export async function openTls(
     ...(serverName !== undefined && { serverName }),
     ...(lookup && { lookup }),
     ...(reader && { reader }),
+    reads: services.legs.large,
+    ...(services.mirror && { mayResume: stands }),
     onConnected: (connected) => {
       context.setTimeout(timeouts.upstreamHandshake, 'ERR_UPSTREAM_HANDSHAKE_TIMEOUT');
       // Ends the attempt: our own port would never answer a ClientHello.
@@ -93,6 +113,10 @@ export async function openTls(
       if (loop) context.close(loop);
     },
   });
+  const { upstream } = services.legs;
+  upstream.writes(socket);
+  if (!reader?.attached) upstream.reads(socket);
+  upstream.counters.handshake(socket.isSessionReused());
   if (events.has('tls.upstream')) {
     events.emit('tls.upstream', { host, port, tls: describeTls(socket, serverName ?? host) });
   }

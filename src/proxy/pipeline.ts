@@ -8,7 +8,7 @@ import { SallyportError, toSallyportError } from '../base/errors.js';
 import { hostPort } from '../base/message.js';
 import { isOwnAddress } from '../connect/loop.js';
 import { type Destination, parseConnectTarget } from '../connect/target.js';
-import { ServerConnection } from '../http/server.js';
+import { ServerConnection, type ServerHandler } from '../http/server.js';
 import type { ServerStream } from '../http/server-stream.js';
 import { classify } from '../listener/sniff.js';
 import type { ClientConnections, OpenConnection } from './connections.js';
@@ -42,38 +42,28 @@ export class Pipeline {
 
   /** http: requests, one after the other, on the port itself or inside a tunnel. */
   #serve(connection: OpenConnection, leg: Leg, socket: Duplex, bytes: Buffer): void {
-    const server = this.#server(connection, leg, socket, (stream) => {
-      if (stream.head.method === 'CONNECT' && !leg.origin) this.#connect(connection, leg, stream);
-      else new ExchangeRun(this.#services, leg, stream).start();
-    });
+    const server = this.#server(new Served(this, connection, leg), socket);
     connection.serving(server);
     server.start(bytes);
   }
 
-  #server(
-    connection: OpenConnection,
-    leg: Leg,
-    socket: Duplex,
-    exchange: (stream: ServerStream) => void,
-  ): ServerConnection {
-    const { events, limits, slabs, timeouts } = this.#services;
-    const failed = (error: SallyportError, broken: ServerConnection): void => {
-      events.emit('failure', { error, connection: leg.client.connection });
-      broken.refuse(error);
-    };
-    const { context } = leg;
-    const halfClose = leg.client.tls === undefined;
-    return new ServerConnection(socket, {
-      context,
-      limits,
-      slabs,
-      timeouts,
-      halfClose,
-      reset: () => {
-        connection.reset();
-      },
-      handler: { exchange, failed },
-    });
+  #server(handler: Served, socket: Duplex): ServerConnection {
+    const { limits, slabs, timeouts } = this.#services;
+    const { context, client } = handler.leg;
+    const halfClose = client.tls === undefined;
+    return new ServerConnection(socket, { context, limits, slabs, timeouts, halfClose, handler });
+  }
+
+  /** A request has arrived. */
+  exchange(connection: OpenConnection, leg: Leg, stream: ServerStream): void {
+    if (stream.head.method === 'CONNECT' && !leg.origin) this.#connect(connection, leg, stream);
+    else new ExchangeRun(this.#services, leg, stream).start();
+  }
+
+  /** What arrived is no request. */
+  failed(leg: Leg, error: SallyportError, broken: ServerConnection): void {
+    this.#services.events.emit('failure', { error, connection: leg.client.connection });
+    broken.refuse(error);
   }
 
   /** connect: where does the client want to go? */
@@ -138,13 +128,36 @@ export class Pipeline {
   #refuseProtocol(connection: OpenConnection, socket: Socket, found: string): void {
     const error = new SallyportError('ERR_PROTOCOL_UNKNOWN', `the first bytes are ${spoken[found] ?? found}`);
     const { leg } = connection;
-    const server = this.#server(connection, leg, socket, (stream) => {
-      stream.refuse(error);
-    });
+    const server = this.#server(new Served(this, connection, leg), socket);
     this.#services.events.emit('failure', { error, connection: leg.client.connection });
     // A TLS client cannot read an answer in clear text.
     if (found === 'tls') server.destroy();
     else server.refuse(error);
+  }
+}
+
+/** Who serves the requests of one connection: one object, as an idle connection keeps it. */
+class Served implements ServerHandler {
+  readonly leg: Leg;
+  readonly #pipeline: Pipeline;
+  readonly #connection: OpenConnection;
+
+  constructor(pipeline: Pipeline, connection: OpenConnection, leg: Leg) {
+    this.#pipeline = pipeline;
+    this.#connection = connection;
+    this.leg = leg;
+  }
+
+  exchange(stream: ServerStream): void {
+    this.#pipeline.exchange(this.#connection, this.leg, stream);
+  }
+
+  failed(error: SallyportError, broken: ServerConnection): void {
+    this.#pipeline.failed(this.leg, error, broken);
+  }
+
+  reset(): void {
+    this.#connection.reset();
   }
 }
 

@@ -17,15 +17,17 @@ import {
   loadWildcardGroups,
   openAuthority,
 } from '../certs/index.js';
-import { SlabPool, slabSize } from '../http/outbox.js';
+import { SlabPool, slabSize } from '../http/slab-pool.js';
 import { Listener } from '../listener/listener.js';
 import { parseCertificates } from '../tls/roots.js';
 import { TrustContext } from '../tls/trust.js';
 import { Pool } from '../upstream/pool.js';
 import { ClientConnections } from './connections.js';
 import { type OpenedStore, openStore, type ProxyCounters, proxyCounters } from './certificates.js';
+import { makeMirror } from './mirror.js';
 import type { ProxyOptions } from './options.js';
 import type { OriginConnection } from './origin-connection.js';
+import { Legs } from './legs.js';
 import { Pipeline } from './pipeline.js';
 import type { Services } from './services.js';
 import { OpenTunnels } from './open-tunnels.js';
@@ -42,7 +44,7 @@ interface Running {
   readonly listener: Listener;
   readonly services: Services;
   readonly connections: ClientConnections;
-  readonly store: OpenedStore | undefined;
+  readonly store: OpenedStore;
   readonly host: string;
   readonly port: number;
 }
@@ -73,7 +75,14 @@ export class Proxy implements AsyncDisposable {
     const authority = this.#options.authority ?? (await openAuthority({ dir: caDir }));
     const store = await openStore(this.#options.store, authority, this.#events);
     const context = Context.background.withCancel();
-    const services = this.#makeServices(context, trust, authority, wildcards, store?.store);
+    let services: Services;
+    try {
+      services = this.#makeServices(context, trust, authority, wildcards, store.store);
+    } catch (error) {
+      context.close();
+      await store.close();
+      throw error;
+    }
     const connections = new ClientConnections(services);
     const pipeline = new Pipeline(services, connections);
     const listener = new Listener({
@@ -85,6 +94,9 @@ export class Proxy implements AsyncDisposable {
           this.#events.emit('failure', { error: toSallyportError(thrown) });
           socket.destroy();
         });
+      },
+      onClosed: (socket) => {
+        connections.closed(socket);
       },
       onRefused: (socket) => {
         const detail = `${services.limits.connections} are open; ${socket.remoteAddress ?? 'a client'} was refused`;
@@ -121,9 +133,10 @@ export class Proxy implements AsyncDisposable {
     trust: TrustContext,
     authority: Authority,
     wildcards: WildcardGroups | undefined,
-    store: CertificateStore | undefined,
+    store: CertificateStore,
   ): Services {
     const { hooks = {}, leafProfile: profile = 'p256', lookup, ticketKeys, via = true } = this.#options;
+    const { readBufferSize = 'adaptive' } = this.#options;
     const limits = { ...defaultLimits, ...this.#options.limits };
     const timeouts = { ...defaultTimeouts, ...this.#options.timeouts };
     const events = this.#events;
@@ -141,15 +154,17 @@ export class Proxy implements AsyncDisposable {
         authority,
         events,
         profile,
-        ...(store && { store }),
+        store,
         ...(wildcards && { wildcards }),
         ...(ticketKeys && { ticketKeys }),
       }),
+      mirror: makeMirror(this.#options),
       trust,
       pool: new Pool<OriginConnection>({ context, ledger, limits, idleTimeout: timeouts.idleUpstream }),
       tunnels: new OpenTunnels(),
       slabs: new SlabPool(),
       readBuffer: Buffer.allocUnsafeSlow(slabSize),
+      legs: new Legs(readBufferSize),
       lookup,
       // Known once the listener listens, and not asked before.
       local: { address: '', port: 0 },
@@ -197,7 +212,16 @@ export class Proxy implements AsyncDisposable {
   /** What became of certificates and connections, as plain numbers; also after `close`. */
   counters(): ProxyCounters {
     const { services, store } = this.#open;
-    return proxyCounters(services.identities, store?.store, this.ledger());
+    return proxyCounters(services.identities, store.store, this.ledger(), services.legs.counts);
+  }
+
+  /**
+   * Has the store asked again for the certificates of these hosts (as `CertificateKey.host` spells them), or
+   * of all: to be called when entries were removed from a store that stays open. Open connections keep what
+   * they have.
+   */
+  forgetCertificates(hosts?: readonly string[]): void {
+    this.#open.services.identities.forget(hosts);
   }
 
   /**
@@ -248,9 +272,10 @@ function makeTrust({ upstreamCa, verifyUpstream = true }: ProxyOptions): TrustCo
   return trust;
 }
 
-async function giveBack(services: Services, store: OpenedStore | undefined): Promise<void> {
+async function giveBack(services: Services, store: OpenedStore): Promise<void> {
   services.pool.close();
   await services.identities.close();
-  await store?.close();
+  await services.mirror?.close();
+  await store.close();
   services.context.close();
 }

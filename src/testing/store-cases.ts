@@ -1,6 +1,7 @@
 /** The promises of `CertificateStore`, one case each. */
 import type { LeafMaterial } from '../certs/store.js';
-import { check, failureDetail, isCancelled, isFailure, outcome, sleep, type Stage } from './store-stage.js';
+import { failureDetail } from './store-recipe.js';
+import { check, isCancelled, isFailure, outcome, sleep, type Stage } from './store-stage.js';
 
 /** What a case needs of the store to be possible. */
 export type Need = 'shared' | 'bounded';

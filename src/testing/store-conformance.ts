@@ -1,6 +1,7 @@
 /** The contract of `CertificateStore` as a suite that any store can be run through, with any test runner. */
 import type { Authority } from '../certs/authority.js';
 import { type Case, failureCases, generationCases, type Need } from './store-cases.js';
+import { keyCases } from './store-key-cases.js';
 import { cancellationCases, timeCases } from './store-life-cases.js';
 import { makeAuthorities, Stage, type StoreConformanceOptions } from './store-stage.js';
 
@@ -35,7 +36,7 @@ export function certificateStoreConformance(options: StoreConformanceOptions): r
       await stage.close();
     }
   };
-  const cases = [...generationCases, ...failureCases, ...cancellationCases, ...timeCases];
+  const cases = [...generationCases, ...failureCases, ...keyCases, ...cancellationCases, ...timeCases];
   return cases.map((one) => {
     const { name, needs } = one;
     if (needs === undefined || options[needs]) return { name, skipped: undefined, run: () => play(one) };

@@ -5,7 +5,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Bytes, Milliseconds } from '../base/bytes.js';
 import { Context } from '../base/context.js';
-import { SallyportError } from '../base/errors.js';
 import { type Authority, openAuthority } from '../certs/authority.js';
 import { Minter } from '../certs/mint.js';
 import { type CertificateName, certificateName } from '../certs/names.js';
@@ -14,17 +13,17 @@ import type {
   CertificateKey,
   CertificateStore,
   FetchOptions,
-  Generate,
   LeafMaterial,
   Sealer,
   StoreContext,
 } from '../certs/store.js';
+import { failureDetail, makeRecipe, type Recipe, type RecipeOptions } from './store-recipe.js';
 
 /** What a store is opened for. */
 export interface StoreWorld extends StoreContext {
   /** Letters, digits and hyphens. Stores opened with the same are to share their entries, others are not. */
   readonly id: string;
-  /** The time in epoch milliseconds; it is moved forward by the suite where `clock` is set. */
+  /** The time in epoch milliseconds; it is moved by the suite where `clock` is set, in one case also back. */
   readonly now: () => number;
   /** What the store's entries may take, in the case that is about it. */
   readonly capacity: Bytes | undefined;
@@ -45,31 +44,6 @@ export interface StoreConformanceOptions {
   readonly patience?: Milliseconds;
 }
 
-/** One `generate` that is counted, and held back where a case wants that. */
-export interface Recipe {
-  readonly generate: Generate;
-  /** How often it was called, and how often at the same time at the most. */
-  readonly started: number;
-  readonly most: number;
-  /** Aborts when the store says that nobody waits; `undefined` until it was called, or if it got none. */
-  readonly signal: AbortSignal | undefined;
-  /** What it has made, in order. */
-  readonly made: readonly LeafMaterial[];
-  /** Lets those that are held go on, and those that come. */
-  release(): void;
-}
-
-export interface RecipeOptions {
-  /** Holds every call until `release` or until its signal aborts, whereupon it rejects. */
-  readonly hold?: boolean;
-  /** Fails in place of making anything: by a throw, or by a rejection. */
-  readonly fails?: 'throws' | 'rejects';
-  readonly notAfter?: number;
-  /** Rejects when this aborts, as work that belongs to its caller does. */
-  readonly owner?: AbortSignal;
-}
-
-export const failureDetail = 'the device of the conformance suite is gone';
 const day: Milliseconds = 24 * 60 * 60 * 1000;
 
 /** Throws with the promise that was broken, in words. */
@@ -147,46 +121,10 @@ export class Stage {
   }
 
   recipe(key: CertificateKey, options: RecipeOptions = {}): Recipe {
-    const made: LeafMaterial[] = [];
-    const state = { started: 0, active: 0, most: 0 };
-    const gate = Context.background.withCancel();
-    if (!options.hold) gate.close();
-    let signal: AbortSignal | undefined;
-    const work = async (): Promise<LeafMaterial> => {
-      try {
-        await opened(gate, [signal, options.owner]);
-        if (options.fails) throw failure();
-        const material = await this.#mint(key, options.notAfter ?? this.inFuture(100 * day));
-        made.push(material);
-        return material;
-      } finally {
-        state.active -= 1;
-      }
-    };
-    const generate: Generate = (given) => {
-      state.started += 1;
-      if (options.fails === 'throws') throw failure();
-      state.active += 1;
-      state.most = Math.max(state.most, state.active);
-      signal = given.signal;
-      return work();
-    };
-    return {
-      generate,
-      made,
-      get started() {
-        return state.started;
-      },
-      get most() {
-        return state.most;
-      },
-      get signal() {
-        return signal;
-      },
-      release: () => {
-        gate.close();
-      },
-    };
+    return makeRecipe(options, () => {
+      const { notBefore, notAfter = this.inFuture(100 * day) } = options;
+      return this.#mint(key, notAfter, notBefore);
+    });
   }
 
   /** A time that far from now, in whole seconds, as certificates have it. */
@@ -198,6 +136,11 @@ export class Stage {
   async until(time: number): Promise<void> {
     if (this.#time !== undefined) this.#time = Math.max(this.#time, time);
     else if (time > Date.now()) await sleep(time - Date.now() + 1);
+  }
+
+  /** Only where it stands still. */
+  setBack(ms: Milliseconds): void {
+    if (this.#time !== undefined) this.#time -= ms;
   }
 
   /** Asks `probe` again and again until it holds; a clock of the suite moves by ten seconds each time. */
@@ -232,20 +175,24 @@ export class Stage {
     return await this.within(answer, 'a fetch is never answered');
   }
 
-  #mint(key: CertificateKey, notAfter: number): LeafMaterial | Promise<LeafMaterial> {
+  #mint(
+    key: CertificateKey,
+    notAfter: number,
+    notBefore: number | undefined,
+  ): LeafMaterial | Promise<LeafMaterial> {
     const authority = this.#authorities.find(({ fingerprint256 }) => fingerprint256 === key.authority);
     if (!authority) throw new Error('a key of no authority of the suite');
     const issuer = {
       subject: authority.subject,
       subjectKeyIdentifier: authority.subjectKeyIdentifier,
-      notBefore: authority.notBefore,
+      // The authority began a day ago; what is set back is further.
+      notBefore: notBefore ?? Math.min(authority.notBefore, this.now() - day),
       notAfter,
       signer: authority.signer,
     };
-    // A wildcard is no host name, but a name in a certificate.
-    const name: CertificateName = key.host.startsWith('*.')
-      ? { kind: 'dns', host: key.host }
-      : certificateName(key.host);
+    // A wildcard is no host name, but a name in a certificate; what comes after a slash is in none.
+    const host = key.host.replace(/\/.*/s, '');
+    const name: CertificateName = host.startsWith('*.') ? { kind: 'dns', host } : certificateName(host);
     return new Minter({ issuer, profile: key.profile, now: this.now }).mint(name);
   }
 }
@@ -271,25 +218,6 @@ export function sleep(ms: Milliseconds): Promise<void> {
 
 function codeOf(error: unknown): unknown {
   return error instanceof Error && 'code' in error ? error.code : undefined;
-}
-
-function failure(): SallyportError {
-  return new SallyportError('ERR_LEAF_CERTIFICATE', failureDetail);
-}
-
-/** Resolves when `gate` closes, or rejects when one of the signals aborts. */
-async function opened(gate: Context, signals: readonly (AbortSignal | undefined)[]): Promise<void> {
-  using wait = gate.withCancel();
-  const abort = (): void => {
-    wait.close('aborted');
-  };
-  for (const signal of signals) {
-    if (signal?.aborted) abort();
-    signal?.addEventListener('abort', abort, { once: true });
-  }
-  await wait.done();
-  for (const signal of signals) signal?.removeEventListener('abort', abort);
-  if (wait.cause === 'aborted') throw new SallyportError('ERR_CANCELLED', 'its signal aborted');
 }
 
 /** With a key that nobody else has. */

@@ -1,4 +1,7 @@
-/** What an origin showed of its certificates: kept beside its connection, and with the session that follows from it. */
+/**
+ * What an origin showed of its certificates: kept beside its connection, and with the session that follows
+ * from it.
+ */
 import type { TLSSocket } from 'node:tls';
 import type { Bytes } from '../base/bytes.js';
 import { readPeerChain, readPeerLeaf } from '../base/peer-chain.js';
@@ -7,10 +10,13 @@ import { readPeerChain, readPeerLeaf } from '../base/peer-chain.js';
 export const largestChain: Bytes = 32 * 1024;
 
 /**
- * Bytes only: neither the socket nor what is parsed lives on with it. One object for a connection and all those that
- * resume its session, so that whoever looks at the chain while it can be had looks for all of them.
+ * Bytes only: neither the socket nor what is parsed lives on with it. One object for a connection and all
+ * those that resume its session, so that whoever looks at the chain while it can be had looks for all of
+ * them.
  */
 export class PeerCertificates {
+  /** When it was shown, in epoch milliseconds: the certificate was verified in that moment. */
+  readonly shownAt = Date.now();
   #chain: readonly Buffer[];
   #complete = false;
 

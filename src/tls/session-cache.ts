@@ -10,7 +10,7 @@ const largestSession: Bytes = 16 * 1024;
  * handshake shows no certificate, and brings a new ticket: without an end of our own, an expired or
  * distrusted certificate would live on for as long as connections follow one another.
  */
-const longestTrust: Milliseconds = 3_600_000;
+export const longestTrust: Milliseconds = 3_600_000;
 
 export interface SavedSession {
   /** As the `session` event of `tls.TLSSocket` gave it. */
@@ -22,8 +22,9 @@ export interface SavedSession {
 }
 
 /**
- * Least recently used out. Holds `limit` sessions of at most 16 KiB, with at most 32 KiB of certificates. A key must name all that a session is
- * good for: the verified identity, and where it was spoken to. What differs in trust has another cache.
+ * Least recently used out. Holds `limit` sessions of at most 16 KiB, with at most 32 KiB of certificates. A
+ * key must name all that a session is good for: the verified identity, and where it was spoken to. What
+ * differs in trust has another cache.
  */
 export class SessionCache {
   readonly limit: number;

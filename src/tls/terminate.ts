@@ -10,6 +10,7 @@ import tls from 'node:tls';
 import type { Context } from '../base/context.js';
 import type { SallyportError } from '../base/errors.js';
 import { clientHandshakeError } from './client-errors.js';
+import { inLeanPieces } from './lean-pieces.js';
 
 export interface TerminateOptions {
   /**
@@ -60,7 +61,7 @@ export async function terminate(
 
 function wrap(socket: net.Socket, { secureContext, alpnProtocols }: TerminateOptions): tls.TLSSocket {
   try {
-    return new tls.TLSSocket(socket, {
+    return new tls.TLSSocket(inLeanPieces(socket), {
       isServer: true,
       requestCert: false,
       ...(alpnProtocols && alpnProtocols.length > 0 && { ALPNProtocols: [...alpnProtocols] }),

@@ -5,8 +5,10 @@ import type { Milliseconds } from '../base/bytes.js';
 import type { Context } from '../base/context.js';
 import { SallyportError } from '../base/errors.js';
 import type { SocketReader } from '../base/socket-reader.js';
-import { noteLeaf, noteSecured, shownCertificates } from './peer-certificates.js';
+import { connectLarge, type LargeConnection } from './large-connect.js';
+import { noteLeaf, noteSecured, type PeerCertificates, shownCertificates } from './peer-certificates.js';
 import type { SavedSession } from './session-cache.js';
+import type { LargeReads } from './transport.js';
 import type { TrustContext } from './trust.js';
 import { upstreamError } from './upstream-errors.js';
 
@@ -32,6 +34,8 @@ export interface UpstreamTlsOptions {
   readonly lookup?: net.LookupFunction;
   /** Takes what is decrypted, in place of `data` events. Not with `socket`. */
   readonly reader?: SocketReader;
+  /** Reads of any size, in place of the 64 KiB of TLS on a socket of its own. Not with `socket`. */
+  readonly reads?: LargeReads | undefined;
   /**
    * How long one address is tried before it is given up for the next; the last has all the time there is. Node does
    * not keep earlier attempts going (RFC 8305 §5), so this must be more than a far origin takes. Default 500.
@@ -42,6 +46,8 @@ export interface UpstreamTlsOptions {
    * and there for later connections that resume this one. Otherwise it can be read until this connection closes.
    */
   readonly wholeChain?: boolean;
+  /** Whether a session may be resumed that stands for what the origin showed then. Default: any that is kept. */
+  readonly mayResume?: ((shown: PeerCertificates) => boolean) | undefined;
 }
 
 /**
@@ -69,10 +75,15 @@ export function openUpstreamTls(options: UpstreamTlsOptions): Promise<tls.TLSSoc
 
     // All that a session is good for, beside the policy: the identity that was verified, and who it was.
     const sessionKey = `${name} ${host.toLowerCase()} ${port}`;
-    const saved = trust.sessions.get(sessionKey);
+    let saved = trust.sessions.get(sessionKey);
+    if (saved?.peer && options.mayResume?.(saved.peer) === false) {
+      trust.sessions.delete(sessionKey);
+      saved = undefined;
+    }
     let socket: tls.TLSSocket;
+    let plain: net.Socket;
     try {
-      socket = connect(options, name, saved?.session);
+      ({ socket, plain } = connect(options, name, saved?.session));
     } catch (thrown) {
       under?.destroy();
       reject(upstreamError(thrown, { target, phase }));
@@ -93,9 +104,9 @@ export function openUpstreamTls(options: UpstreamTlsOptions): Promise<tls.TLSSoc
     };
     const onConnect = (): void => {
       phase = 'handshake';
-      socket.setNoDelay(true);
+      plain.setNoDelay(true);
       keepSession(socket, trust, sessionKey, saved);
-      options.onConnected?.(socket);
+      options.onConnected?.(plain);
     };
     const onSecure = (): void => {
       // Node has destroyed the socket if not; this line is here so that it can never be wrong.
@@ -109,23 +120,20 @@ export function openUpstreamTls(options: UpstreamTlsOptions): Promise<tls.TLSSoc
     };
     const stop = (): void => {
       cancelled();
-      socket
-        .off('connect', onConnect)
-        .off('secureConnect', onSecure)
-        .off('error', fail)
-        .off('close', onClose);
+      plain.off('connect', onConnect);
+      socket.off('secureConnect', onSecure).off('error', fail).off('close', onClose);
     };
 
     socket.on('error', ignore).on('error', fail).on('close', onClose).on('secureConnect', onSecure);
     if (under) keepSession(socket, trust, sessionKey, saved);
-    else socket.on('connect', onConnect);
+    else plain.on('connect', onConnect);
     cancelled = context.onClose(() => {
       fail(context.err);
     });
   });
 }
 
-function connect(options: UpstreamTlsOptions, name: string, session: Buffer | undefined): tls.TLSSocket {
+function connect(options: UpstreamTlsOptions, name: string, session: Buffer | undefined): LargeConnection {
   const { host, port, trust, alpnProtocols, socket, lookup, reader, attemptTimeout = 500 } = options;
   const tlsOptions: tls.ConnectionOptions & net.TcpNetConnectOpts = {
     host,
@@ -142,10 +150,16 @@ function connect(options: UpstreamTlsOptions, name: string, session: Buffer | un
     ...(lookup && { lookup }),
     ...(reader && { onread: reader.onread }),
   };
+  if (options.reads && !socket) {
+    const large = connectLarge(tlsOptions, options.reads);
+    reader?.adopt(large.socket);
+    large.socket.getPeerCertificate = leafUntilSecured;
+    return large;
+  }
   const tlsSocket = tls.connect(tlsOptions);
   reader?.attach(tlsSocket);
   tlsSocket.getPeerCertificate = leafUntilSecured;
-  return tlsSocket;
+  return { socket: tlsSocket, plain: tlsSocket };
 }
 
 /**

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { EventMessage } from '../../src/base/events.js';
-import { MemoryStore, type StoreContext, TicketKeys } from '../../src/certs/index.js';
+import { type CertificateStore, MemoryStore, type StoreContext, TicketKeys } from '../../src/certs/index.js';
 import { createProxy, SallyportError } from '../../src/index.js';
 import { Scene } from '../support/scene.js';
 import { temporaryDirectory } from '../support/stage.js';
@@ -66,6 +66,61 @@ test('a store that is given as it is stays open; one that cannot be made ends li
   const proxy = createProxy({ caDir, store: () => Promise.reject(new Error('no such place')) });
   await assert.rejects(proxy.listen(), /no such place/);
   await proxy.close();
+});
+
+test('a store that a function made is closed when listen() fails after it', async (t) => {
+  const caDir = await temporaryDirectory(t);
+  let closed = 0;
+  const store = (): CertificateStore => ({
+    fetch: () => Promise.reject(new Error('nobody asks')),
+    close: async () => {
+      await Promise.resolve();
+      closed += 1;
+    },
+  });
+  const unreadable = {
+    caDir,
+    store,
+    get limits(): never {
+      throw new Error('these limits cannot be read');
+    },
+  };
+  const proxy = createProxy(unreadable);
+  await assert.rejects(proxy.listen(), /these limits cannot be read/);
+  assert.equal(closed, 1);
+  await proxy.close();
+  const taken = (await Scene.open(t)).proxy.port;
+  await assert.rejects(createProxy({ caDir, store, port: taken }).listen(), { code: 'ERR_PORT_IN_USE' });
+  assert.equal(closed, 2);
+});
+
+test('leafProfile: the leaf that a client is shown has such a key', async (t) => {
+  for (const [leafProfile, type] of [
+    ['rsa-2048', 'rsa'],
+    ['p256', 'ec'],
+  ] as const) {
+    const scene = await Scene.open(t, { leafProfile });
+    const origin = await scene.tlsOrigin();
+    const client = await scene.secureClient('a.example', origin.port);
+    const { publicKey } = client.tls.getPeerX509Certificate() ?? {};
+    assert.equal(publicKey?.asymmetricKeyType, type);
+    if (type === 'rsa') assert.equal(publicKey?.asymmetricKeyDetails?.modulusLength, 2048);
+  }
+});
+
+test('forgetCertificates: the store is asked again for these hosts, or for all; who is connected stays', async (t) => {
+  const scene = await Scene.open(t, { store: new MemoryStore() });
+  const serial = async (host: string): Promise<string> =>
+    (await scene.secureClient(host, 443)).tls.getPeerX509Certificate()?.serialNumber ?? '';
+  const [a, b] = [await serial('a.example'), await serial('b.example')];
+  const { hits } = scene.proxy.counters().store ?? assert.fail();
+  scene.proxy.forgetCertificates(['a.example']);
+  assert.equal(await serial('a.example'), a, 'it is still in the store');
+  assert.equal(await serial('b.example'), b);
+  assert.equal(scene.proxy.counters().store?.hits, hits + 1);
+  scene.proxy.forgetCertificates();
+  assert.equal(await serial('b.example'), b);
+  assert.equal(scene.proxy.counters().store?.hits, hits + 2);
 });
 
 test('two proxies with one CA and the same ticket keys resume the sessions of each other', async (t) => {

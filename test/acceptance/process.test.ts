@@ -168,7 +168,7 @@ async function begin(origin: RawOrigin, half: string): Promise<Wire> {
 
 describe('Without free file descriptors', () => {
   test('the proxy goes on, and serves again when some are free', async (t) => {
-    const sallyport = await Sallyport.start(t, { openFiles: 60 });
+    const sallyport = await Sallyport.start(t, { openFiles: 90 });
     const origin = await RawOrigin.tcp(t);
     const crowd = await Promise.all(
       Array.from({ length: 100 }, async () => {

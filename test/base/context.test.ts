@@ -3,11 +3,57 @@ import { suite, test } from 'node:test';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { Context, contextKey } from '../../src/base/context.js';
+import { Deadline } from '../../src/base/deadlines.js';
 import { SallyportError } from '../../src/base/errors.js';
 import { countListeners } from './listeners.js';
 import { virtualRoot } from './virtual-clock.js';
 
 suite('contexts', () => {
+  test('tells objects as it tells functions, in their order, and not those that were removed', () => {
+    const { root } = virtualRoot();
+    for (const count of [1, 2, 3, 8]) {
+      const context = root.withCancel();
+      const told: number[] = [];
+      const listeners = Array.from({ length: count }, (_, name) => ({
+        contextClosed: (closed: Context) => {
+          assert.equal(closed, context);
+          told.push(name);
+          // Those that come later may still be removed.
+          if (name === 3) for (const later of listeners.slice(6)) context.removeCloseListener(later);
+        },
+      }));
+      for (const listener of listeners) context.addCloseListener(listener);
+      const gone = { contextClosed: () => assert.fail('it was removed') };
+      context.addCloseListener(gone);
+      const stop = context.onClose(() => told.push(-1));
+      context.removeCloseListener(gone);
+      context.removeCloseListener(gone);
+      if (count === 2) stop();
+      context.close();
+      const expected = [0, 1, 2, 3, 4, 5].slice(0, count);
+      assert.deepEqual(told, count === 2 ? expected : [...expected, -1]);
+      let late = 0;
+      context.addCloseListener({ contextClosed: () => (late += 1) });
+      assert.equal(late, 1, 'at once, when it is closed');
+    }
+  });
+
+  test("arms a deadline that is its owner's", () => {
+    const { root, clock } = virtualRoot();
+    let expired = 0;
+    const deadline = new Deadline({ expired: () => (expired += 1) });
+    root.arm(deadline, 50);
+    clock.advance(49);
+    assert.equal(expired, 0);
+    clock.advance(20);
+    assert.equal(expired, 1);
+    root.arm(deadline, 50);
+    root.arm(deadline, Number.POSITIVE_INFINITY);
+    clock.advance(100);
+    assert.equal(expired, 1);
+    assert.ok(!deadline.armed);
+  });
+
   test('closing closes the tree below, youngest first, children before their parent', () => {
     const { root } = virtualRoot();
     const closed: string[] = [];

@@ -39,6 +39,50 @@ suite('deadlines', () => {
     }
   }
 
+  test('the process stays alive for those deadlines alone that hold it, whatever their order', () => {
+    const { clock, wheel, deadline } = setUp();
+    const idle = (): Deadline => new Deadline(() => undefined, { holds: false });
+    const [first, later] = [idle(), idle()];
+    wheel.arm(first, 100);
+    assert.deepEqual([clock.armed, clock.holdsProcess], [1, false]);
+    const one = deadline('one');
+    wheel.arm(one, 500);
+    assert.equal(clock.holdsProcess, true);
+    wheel.arm(later, 1000);
+    clock.advance(200);
+    assert.equal(clock.holdsProcess, true, 'the timer is for another now');
+    wheel.disarm(one);
+    assert.deepEqual([clock.armed, clock.holdsProcess], [1, false]);
+    wheel.arm(one, 50);
+    assert.equal(clock.holdsProcess, true);
+    clock.advance(100);
+    assert.deepEqual([clock.armed, clock.holdsProcess], [1, false], 'it has fired');
+    clock.advance(1000);
+    assert.deepEqual([clock.armed, wheel.outstanding], [0, 0]);
+  });
+
+  test('what holds the process and what does not, at random: the timer says whether there is one that does', () => {
+    const step = fc.record({ index: fc.nat(5), ms: fc.option(fc.nat(300)), pass: fc.nat(200) });
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+        const { clock, wheel } = setUp();
+        const all = Array.from(
+          { length: 6 },
+          (_, n) => new Deadline(() => undefined, { holds: n % 2 === 0 }),
+        );
+        for (const { index, ms, pass } of steps) {
+          const deadline = all[index];
+          assert.ok(deadline);
+          if (ms === null) wheel.disarm(deadline);
+          else wheel.arm(deadline, ms);
+          clock.advance(pass);
+          const wanted = all.some(({ armed, holds }) => armed && holds);
+          assert.equal(clock.holdsProcess, wanted);
+        }
+      }),
+    );
+  });
+
   test('one beyond 2^31 ms does not fire early, and no timer is longer than a turn', () => {
     const { clock, wheel, fired, deadline } = setUp();
     const ms = 2 ** 31 + 12_345;

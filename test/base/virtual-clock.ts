@@ -3,6 +3,7 @@ import { Context } from '../../src/base/context.js';
 import { type Clock, DeadlineWheel } from '../../src/base/deadlines.js';
 
 interface Timer {
+  holdsProcess: boolean;
   readonly at: number;
   readonly callback: () => void;
 }
@@ -23,13 +24,22 @@ export class VirtualClock implements Clock {
 
   setTimer(callback: () => void, ms: number): unknown {
     this.longest = Math.max(this.longest, ms);
-    const timer: Timer = { at: this.#now + ms, callback };
+    const timer: Timer = { holdsProcess: true, at: this.#now + ms, callback };
     this.#timers.add(timer);
     return timer;
   }
 
   clearTimer(timer: unknown): void {
     this.#timers.delete(timer as Timer);
+  }
+
+  holdProcess(timer: unknown, holds: boolean): void {
+    (timer as Timer).holdsProcess = holds;
+  }
+
+  /** Whether a process would stay alive for what is set. */
+  get holdsProcess(): boolean {
+    return [...this.#timers].some(({ holdsProcess }) => holdsProcess);
   }
 
   /** How many timers are set. */

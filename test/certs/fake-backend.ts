@@ -153,10 +153,7 @@ export class FakeBackend implements StoreBackend {
     await this.#place.enter('list');
     for (const [id, { key, entry }] of [...this.#place.slots]) {
       if (!entry) continue;
-      const remove = (): Promise<void> => {
-        this.#place.slots.delete(id);
-        return Promise.resolve();
-      };
+      const remove = (): Promise<boolean> => Promise.resolve(this.#place.slots.delete(id));
       yield { key: key.host === 'nameless' ? undefined : key, entry, bytes: entry.length, remove };
     }
   }

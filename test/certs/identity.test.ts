@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
-import { type AddressInfo, type Socket, createServer, isIPv4, isIPv6 } from 'node:net';
+import { isIPv4, isIPv6 } from 'node:net';
 import { join } from 'node:path';
-import { type TestContext, test } from 'node:test';
-import { type ConnectionOptions, type SecureContext, TLSSocket, connect } from 'node:tls';
+import { test } from 'node:test';
+import { type ConnectionOptions, type SecureContext, connect } from 'node:tls';
 import { type EventMessage, Events } from '../../src/base/events.js';
 import { type Authority, importAuthority } from '../../src/certs/authority.js';
 import { contextBytes, identityBytes } from '../../src/certs/contexts.js';
@@ -15,7 +15,15 @@ import { MemoryStore } from '../../src/certs/memory-store.js';
 import type { Signer } from '../../src/certs/signer.js';
 import type { CertificateStore, LeafMaterial } from '../../src/certs/store.js';
 import { TicketKeys } from '../../src/certs/ticket-keys.js';
-import { openssl, opensslAuthority, temporaryAuthority, temporaryDirectory, withCode } from './support.js';
+import { loadWildcardGroups } from '../../src/certs/wildcards.js';
+import {
+  openssl,
+  opensslAuthority,
+  temporaryAuthority,
+  temporaryDirectory,
+  tlsServer,
+  withCode,
+} from './support.js';
 
 /** An authority whose signer answers later. */
 function withSlowSigner(authority: Authority): {
@@ -33,34 +41,6 @@ function withSlowSigner(authority: Authority): {
     },
   };
   return { authority: { ...authority, signer }, signed: () => signed };
-}
-
-/** A server on loopback that takes each client in with the identity that it is given. */
-async function serve(
-  t: TestContext,
-  identity: () => Pick<Identity, 'secureContext'>,
-  failures: Error[] = [],
-): Promise<number> {
-  const sockets = new Set<Socket>();
-  const server = createServer((socket) => {
-    sockets.add(socket);
-    socket.once('close', () => sockets.delete(socket));
-    const { secureContext } = identity();
-    const tls = new TLSSocket(socket, { isServer: true, secureContext });
-    tls.on('error', (error) => {
-      failures.push(error);
-      socket.destroy();
-    });
-    tls.end('hello');
-  });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  t.after(async () => {
-    for (const socket of sockets) socket.destroy();
-    server.close();
-    await once(server, 'close');
-  });
-  return (server.address() as AddressInfo).port;
 }
 
 interface Visit {
@@ -97,7 +77,7 @@ test('a Node client accepts the identity for every kind of host, and for no othe
   const identities = new Identities({ authority });
   let identity = await identities.get('localhost');
   const failures: Error[] = [];
-  const port = await serve(t, () => identity, failures);
+  const port = await tlsServer(t, () => identity.secureContext, failures);
   const long = Array.from({ length: 4 }, (_, index) => String(index).repeat(60)).join('.') + '.example';
   const hosts: readonly [host: string, asked: string][] = [
     ['example.com', 'example.com'],
@@ -145,7 +125,7 @@ test('an intermediate CA is sent along, so that a client with the root alone is 
     keyPem: await readFile(sub.key, 'utf8'),
   });
   const identity = await new Identities({ authority }).get('example.com');
-  const port = await serve(t, () => identity);
+  const port = await tlsServer(t, () => identity.secureContext);
   const { peer } = await visit(port, { ca: rootPem, servername: 'example.com' });
   assert.equal(peer?.subject, 'CN=example.com');
   assert.equal(identity.chainPem, identity.certificatePem + authority.pem);
@@ -225,7 +205,7 @@ test('the least used identity goes, and is found again while a connection uses i
   assert.equal(again, a);
   assert.equal(identities.contexts.made, made);
   assert.equal(identities.contexts.secondChances, 1);
-  const port = await serve(t, () => again);
+  const port = await tlsServer(t, () => again.secureContext);
   const { peer } = await visit(port, { ca: authority.pem, servername: 'a.example' });
   assert.equal(peer?.toString(), a.certificatePem);
 });
@@ -294,7 +274,7 @@ test('when nothing newer can be had, the old one is served until its end and not
   assert.equal(identities.get('example.com'), first);
   await settled();
   now = good.notAfter;
-  assert.throws(() => identities.get('example.com'), withCode('ERR_LEAF_CERTIFICATE', /had ended/));
+  assert.throws(() => identities.get('example.com'), withCode('ERR_LEAF_CERTIFICATE', /had already ended/));
 });
 
 test('a host shares a context at first, and has its own when it comes again', async (t) => {
@@ -303,8 +283,9 @@ test('a host shares a context at first, and has its own when it comes again', as
   assert.equal(await identities.prepare(), true);
   const [a, b] = [await identities.get('a.example'), await identities.get('b.example')];
   const { bytes } = identities.contexts;
-  assert.equal(a.contextNow(), b.contextNow());
-  assert.deepEqual([identities.contexts.made, identities.contexts.loads], [0, 4]);
+  // Each was set once when it was made.
+  for (let visits = 2; visits <= 4; visits += 1) assert.equal(a.contextNow(), b.contextNow());
+  assert.deepEqual([identities.contexts.made, identities.contexts.loads], [0, 8]);
   const own = a.contextNow();
   assert.equal(a.contextNow(), own);
   assert.equal(a.secureContext, own);
@@ -328,11 +309,7 @@ test('a session resumes on another instance with the same keys, and not after th
   assert.notEqual(one.serial, two.serial);
   for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
     let choose = (): SecureContext => one.contextNow();
-    const port = await serve(t, () => ({
-      get secureContext() {
-        return choose();
-      },
-    }));
+    const port = await tlsServer(t, () => choose());
     const options = { ca: authority.pem, maxVersion, servername: 'a.example' };
     const { session } = await visit(port, options);
     assert.ok(session);
@@ -360,7 +337,7 @@ test('material that has ended, or that OpenSSL refuses, is not served', async (t
   material = { ...good, notAfter: Date.now() - 1 };
   await assert.rejects(
     async () => identities.get('example.com'),
-    withCode('ERR_LEAF_CERTIFICATE', /had ended/),
+    withCode('ERR_LEAF_CERTIFICATE', /had already ended/),
   );
   material = { ...good, privateKeyPem: 'nonsense' };
   await assert.rejects(
@@ -383,7 +360,7 @@ test('a session resumes with its own host and with no other', async (t) => {
   const [a, b] = [await identities.get('a.example'), await identities.get('b.example')];
   for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
     let identity = a;
-    const port = await serve(t, () => identity);
+    const port = await tlsServer(t, () => identity.secureContext);
     const options = { ca: authority.pem, maxVersion };
     const { session } = await visit(port, { ...options, servername: 'a.example' });
     assert.ok(session);
@@ -445,7 +422,7 @@ test('closing rejects who waits and what comes', async (t) => {
 test('openssl s_client is content in its strict mode', async (t) => {
   const authority = await temporaryAuthority(t);
   const identity = await new Identities({ authority }).get('example.com');
-  const port = await serve(t, () => identity);
+  const port = await tlsServer(t, () => identity.secureContext);
   const output = await openssl(
     ...['s_client', '-connect', `127.0.0.1:${port}`, '-servername', 'example.com'],
     ...['-verify_hostname', 'example.com', '-verify_return_error', '-x509_strict', '-ign_eof'],
@@ -453,4 +430,54 @@ test('openssl s_client is content in its strict mode', async (t) => {
   );
   assert.match(output, /Verify return code: 0 \(ok\)/);
   assert.match(output, /hello/);
+});
+
+test('forget: what is made after it has a new key, whatever host was meant; an empty list is nothing', async (t) => {
+  for (const profile of ['p256', 'rsa-2048'] as const) {
+    const identities = new Identities({ authority: await temporaryAuthority(t), profile });
+    let hosts = 0;
+    const newKey = async (): Promise<string> => {
+      hosts += 1;
+      return (await identities.get(`h${hosts}.example`)).privateKeyPem;
+    };
+    const first = await newKey();
+    identities.forget([]);
+    assert.equal(await newKey(), first);
+    identities.forget(['h1.example']);
+    const second = await newKey();
+    assert.notEqual(second, first, profile);
+    assert.equal(await newKey(), second);
+    identities.forget();
+    assert.notEqual(await newKey(), second, profile);
+    await identities.close();
+    identities.forget();
+  }
+});
+
+test('forget: by host, by the leaf of a group, by what mirrors; also what was dropped and is still in use', async (t) => {
+  const authority = await temporaryAuthority(t);
+  const store = new MemoryStore();
+  const wildcards = await loadWildcardGroups();
+  const identities = new Identities({ authority, store, wildcards });
+  const get = async (host: string): Promise<Identity> => await identities.get(host);
+  const [a, b, other] = [await get('a.example.com'), await get('b.example.com'), await get('example.org')];
+  identities.forget(['*.example.com']);
+  assert.notEqual(await get('a.example.com'), a);
+  assert.notEqual(await get('b.example.com'), b);
+  assert.equal(await get('example.org'), other);
+  identities.forget(['example.org/mirror:0', 'nobody.example']);
+  assert.notEqual(await get('example.org'), other);
+  identities.forget();
+  assert.equal(identities.counters.size, 0);
+  await identities.close();
+
+  const small = new Identities({ authority, store, capacity: 1 });
+  const dropped = await small.get('a.example');
+  await small.get('b.example');
+  assert.equal(await small.get('a.example'), dropped, 'found again');
+  await small.get('b.example');
+  small.forget(['a.example']);
+  assert.notEqual(await small.get('a.example'), dropped);
+  await small.close();
+  store.close();
 });

@@ -148,14 +148,16 @@ test('key usage has no zero bits at its end, as DER asks of named bits', async (
   }
 });
 
-test('each leaf has its own serial and its own key, and none has the key of the CA', async (t) => {
+test('each leaf has its own serial, those of a minter have one key, and none has the key of the CA', async (t) => {
   const authority = await temporaryAuthority(t);
   const minter = new Minter({ issuer: authority });
   const leaves = await Promise.all(Array.from({ length: 300 }, () => mint(minter, 'example.com')));
   const serials = new Set(leaves.map(({ serial }) => serial));
   const keys = new Set(leaves.map(({ privateKeyPem }) => privateKeyPem));
   assert.equal(serials.size, leaves.length);
-  assert.equal(keys.size, leaves.length);
+  assert.equal(keys.size, 1);
+  const elsewhere = await mint(new Minter({ issuer: authority }), 'example.com');
+  assert.ok(!keys.has(elsewhere.privateKeyPem));
   for (const { serial, certificatePem, privateKeyPem } of leaves) {
     assert.match(serial, /^01[0-9a-f]{32}$/);
     const certificate = new X509Certificate(certificatePem);
@@ -252,5 +254,42 @@ test('a signer elsewhere may take its time, fail, or be given up', async (t) => 
   context.close();
   await assert.rejects(abandoned, withCode('ERR_CANCELLED'));
   assert.equal(calls.at(-1)?.aborted, true);
+  minter.close();
+});
+
+test('a key that is forgotten while a leaf is signed with it is not handed out', async (t) => {
+  const authority = await temporaryAuthority(t);
+  const waiting: (() => void)[] = [];
+  const signer: Signer = {
+    algorithm: authority.signer.algorithm,
+    sign: async (bytes) => {
+      await new Promise<void>((resolve) => waiting.push(resolve));
+      return await authority.signer.sign(bytes);
+    },
+  };
+  const minter = new Minter({ issuer: { ...authority, signer } });
+  const minted = async (meanwhile: () => void): Promise<string> => {
+    const material = mint(minter, 'a.example');
+    while (waiting.length === 0) await new Promise((resolve) => void setImmediate(resolve));
+    meanwhile();
+    let done = false;
+    const finished = material.then(({ privateKeyPem, certificatePem }) => {
+      done = true;
+      assert.ok(new X509Certificate(certificatePem).checkPrivateKey(createPrivateKey(privateKeyPem)));
+      return privateKeyPem;
+    });
+    while (!done) {
+      waiting.shift()?.();
+      await new Promise((resolve) => void setImmediate(resolve));
+    }
+    return await finished;
+  };
+  const first = await minted(() => undefined);
+  assert.equal(await minted(() => undefined), first);
+  const second = await minted(() => {
+    minter.forgetKey();
+  });
+  assert.notEqual(second, first);
+  assert.equal(await minted(() => undefined), second);
   minter.close();
 });

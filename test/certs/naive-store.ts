@@ -14,9 +14,9 @@ export const faults = {
   stampedes: 'a thousand who ask at once',
   'forgets entries': 'what is handed out is what was generated',
   'changes the serial': 'what is handed out is what was generated',
-  'ignores the host': 'not mixed up',
-  'ignores the authority': 'not mixed up',
-  'ignores the profile': 'not mixed up',
+  'ignores the host': 'hosts, authorities and profiles',
+  'ignores the authority': 'hosts, authorities and profiles',
+  'ignores the profile': 'hosts, authorities and profiles',
   'never evicts': 'bounded in bytes',
   'swallows the error': 'fails all who wait for it',
   'forgets failures': 'is remembered for a while',
@@ -25,10 +25,13 @@ export const faults = {
   'never tells that all have left': 'when all have left',
   'leader takes all along': 'it goes on for the others',
   'leader has no successor': 'replaced by that of one who waits',
+  'leaves its listeners': "left on a caller's signal",
   'does not let go': 'one who waits and leaves',
   'does not look at aborted signals': 'a signal that has aborted',
   'leaves waiters hanging': 'closing rejects who waits',
   'serves after close': 'closing rejects who waits',
+  'serves what has not begun': 'before its beginning',
+  'keeps what has not begun': 'before its beginning',
   'never expires': 'at its end or after',
   'expires a moment late': 'at its end or after',
   'never renews': 'replaced in the background',
@@ -83,7 +86,8 @@ export class NaiveStore implements CertificateStore {
     const now = this.#now();
     const late = this.#has('never expires') ? Number.POSITIVE_INFINITY : 0;
     const end = (entry?.material.notAfter ?? 0) + (this.#has('expires a moment late') ? 1 : late);
-    if (entry && now < end) {
+    const begun = this.#has('keeps what has not begun') || (entry?.material.notBefore ?? 0) <= now;
+    if (entry && now < end && begun) {
       if (now < entry.renewAt || this.#has('never renews')) return entry.material;
       if (this.#has('renews at the cost of a request')) return this.#join(id, generate, undefined);
       entry.renewAt = this.#has('renews at every fetch') ? 0 : now + 60_000;
@@ -119,14 +123,27 @@ export class NaiveStore implements CertificateStore {
 
   #join(id: string, generate: Generate, signal: AbortSignal | undefined): Promise<LeafMaterial> {
     return new Promise((resolve, reject) => {
-      const waiter = { generate, resolve, reject };
+      const release = (): void => {
+        if (!this.#has('leaves its listeners')) signal?.removeEventListener('abort', leave);
+      };
+      const waiter = {
+        generate,
+        resolve: (material: LeafMaterial) => {
+          release();
+          resolve(material);
+        },
+        reject: (error: unknown) => {
+          release();
+          reject(error);
+        },
+      };
       const running = this.#has('stampedes') ? undefined : this.#runs.get(id);
       const run = running ?? { controller: new AbortController(), waiters: new Set(), leader: waiter };
       run.waiters.add(waiter);
       const leave = (): void => {
         if (this.#has('does not let go')) return;
         run.waiters.delete(waiter);
-        reject(new SallyportError('ERR_CANCELLED', 'left', { cause: signal?.reason }));
+        waiter.reject(new SallyportError('ERR_CANCELLED', 'left', { cause: signal?.reason }));
         if (run.leader === waiter) {
           if (!this.#has('leader has no successor')) run.leader = undefined;
           if (this.#has('leader takes all along')) run.controller.abort();
@@ -168,6 +185,9 @@ export class NaiveStore implements CertificateStore {
 
   #accept(id: string, made: LeafMaterial): LeafMaterial {
     const material = this.#has('changes the serial') ? { ...made, serial: `0${made.serial}` } : made;
+    if (material.notBefore > this.#now() && !this.#has('serves what has not begun')) {
+      throw new SallyportError('ERR_LEAF_CERTIFICATE', 'not yet');
+    }
     const left = material.notAfter - this.#now();
     if (this.#has('forgets entries')) return material;
     this.#entries.set(id, { material, renewAt: material.notAfter - Math.min(86_400_000, left / 10) });

@@ -355,3 +355,62 @@ test('a full server and a replica are unavailable for writing', async (t) => {
   await server.command('REPLICAOF', 'NO', 'ONE');
   await acquire(backend, 'c');
 });
+
+for (const lost of ['used', 'sizes', 'used and entries'] as const) {
+  test(`the bound holds after Redis itself evicted a part of the index: ${lost}`, async (t) => {
+    const server = await redisServer(t);
+    const backend = await backendOf(t, server.url, { capacity: 20_000 });
+    const count = async (): Promise<number> =>
+      (await server.keys()).filter((name) => name.includes(':entry:')).length;
+    for (let n = 0; n < 12; n += 1) await put(backend, `a${n}`, Buffer.alloc(1400));
+    assert.equal(await count(), 10);
+    const entries = (await server.keys()).filter((name) => name.includes(':entry:'));
+    await server.command('DEL', lost === 'sizes' ? '{sallyport}:sizes' : '{sallyport}:used');
+    if (lost === 'used and entries') await server.command('DEL', ...entries);
+    // What is used comes back into the index, once.
+    if (lost !== 'used and entries') {
+      if (lost === 'used') assert.ok(await entryOf(backend, 'a5'));
+      await put(backend, 'c', Buffer.alloc(1400));
+      for (const host of ['a5', 'a6', 'a5']) assert.ok(await entryOf(backend, host));
+      assert.equal(await server.text('HGET', '{sallyport}:sizes', 'total'), '6000');
+      assert.equal(await server.text('ZCARD', '{sallyport}:used'), '3');
+    }
+    for (let n = 0; n < 12; n += 1) await put(backend, `b${n}`, Buffer.alloc(1400));
+    const known = await server.text('ZCARD', '{sallyport}:used');
+    assert.equal(known, '10', 'as many as there is room for');
+    assert.equal(await server.text('HGET', '{sallyport}:sizes', 'total'), '20000');
+    for (const host of ['a5', 'a6']) assert.equal(await entryOf(backend, host), undefined, 'they gave way');
+    // Of those that were lost, what nobody reads stays until it ends, or until Redis needs the room.
+    assert.equal(await count(), lost === 'used and entries' ? 10 : 18);
+  });
+}
+
+test('sizes of entries that are gone do not keep new ones out', async (t) => {
+  const server = await redisServer(t);
+  const backend = await backendOf(t, server.url, { capacity: 20_000 });
+  await put(backend, 'a', Buffer.alloc(1400));
+  await server.command('HSET', '{sallyport}:sizes', 'total', '1000000');
+  for (let n = 0; n < 5; n += 1) await put(backend, `b${n}`, Buffer.alloc(1400));
+  assert.equal(await server.text('HGET', '{sallyport}:sizes', 'total'), '10000');
+  assert.ok(await entryOf(backend, 'b0'));
+});
+
+test('a value far larger than any entry is not sent, and is replaced', async (t) => {
+  const server = await redisServer(t);
+  const backend = await backendOf(t, server.url);
+  for (const size of [64 * 1024 + 1, 300_000_000]) {
+    await server.command('SETRANGE', entryKey('a'), String(size - 1), 'x');
+    await server.command('SETRANGE', `{sallyport}:failure:${identify(keyOf('a'))}`, String(size - 1), 'x');
+    const start = performance.now();
+    const { entry: replaced, failure } = await backend.read(keyOf('a'));
+    assert.ok(performance.now() - start < 500);
+    assert.equal(replaced?.toString(), `${size} bytes are no entry`);
+    assert.equal(failure, undefined);
+    for await (const { bytes } of backend.list()) assert.ok(bytes < 100);
+    const held = await acquire(backend, 'a');
+    assert.ok(await held.commit(Buffer.from('good'), { notAfter: until(), replaced }));
+    assert.equal(await entryOf(backend, 'a'), 'good');
+  }
+  await server.command('SETRANGE', entryKey('a'), String(64 * 1024 - 1), 'x');
+  assert.equal((await backend.read(keyOf('a'))).entry?.length, 64 * 1024);
+});

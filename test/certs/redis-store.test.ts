@@ -18,7 +18,7 @@ import {
 import { certificateStoreConformance } from '../../src/testing/index.js';
 import { eventually } from '../support/patience.js';
 import { run as runProgram } from '../support/programs.js';
-import { type RedisServer, redisServer } from '../support/redis.js';
+import { freePort, type RedisServer, redisServer } from '../support/redis.js';
 import { StoreProcess } from '../support/store-process.js';
 import { temporaryAuthority, temporaryDirectory, withCode } from './support.js';
 
@@ -237,7 +237,10 @@ test('what never answers: the first fetch takes about a second, those after it n
   const address = silent.address();
   assert.ok(address !== null && typeof address === 'object');
   const authority = await temporaryAuthority(t);
+  const opening = performance.now();
   const { fetch, said, store } = await open(t, authority, { url: `redis://127.0.0.1:${address.port}` });
+  const opened = performance.now() - opening;
+  assert.ok(opened < 2000, `${opened} ms until it was open`);
   const start = performance.now();
   const serial = await fetch('a.example');
   const first = performance.now() - start;
@@ -341,4 +344,56 @@ test('an open store does not keep a process alive', async (t) => {
   const args = ['--input-type=module', '--eval', code];
   const { stdout, status } = await runProgram(process.execPath, args, { cwd: directory, timeout: 5000 });
   assert.deepEqual([stdout.trim(), status], ['undefined', 0]);
+});
+
+test('a store whose server is gone does not keep a process alive', async (t) => {
+  const { paths } = await temporaryAuthority(t);
+  const port = await freePort();
+  const directory = await temporaryDirectory(t);
+  await symlink(fileURLToPath(new URL('../../src', import.meta.url)), join(directory, 'src'));
+  const code = `import { Minter, certificateName, openAuthority, openRedisStore } from './src/certs/index.js';
+    const ca = await openAuthority({ dir: ${JSON.stringify(join(paths.certificate, '..'))} });
+    const { fingerprint256: authority, sealer } = ca;
+    const report = ({ kind }) => console.log(kind);
+    const store = await openRedisStore({ url: 'redis://127.0.0.1:${port}', authority, sealer, report });
+    const minter = new Minter({ issuer: ca });
+    const key = { host: 'a.example', authority, profile: 'p256' };
+    await store.fetch(key, (work) => minter.mint(certificateName('a.example'), work));
+    console.log('fetched');`;
+  const args = ['--input-type=module', '--eval', code];
+  const { stdout, status } = await runProgram(process.execPath, args, { cwd: directory, timeout: 5000 });
+  assert.deepEqual([stdout.trim().split('\n'), status], [['degraded', 'fetched'], 0]);
+});
+
+test('over TLS: rediss://, with a CA that Node was told to trust; without it the server is not there', async (t) => {
+  const directory = await temporaryDirectory(t);
+  const port = await freePort();
+  const authority = await temporaryAuthority(t);
+  const { paths, pem } = authority;
+  const leaf = await new Minter({ issuer: authority }).mint(certificateName('127.0.0.1'));
+  const [certificate, key] = [join(directory, 'leaf.pem'), join(directory, 'leaf-key.pem')];
+  await writeFile(certificate, leaf.certificatePem + pem);
+  await writeFile(key, leaf.privateKeyPem);
+  const tls = ['--tls-port', String(port), '--tls-cert-file', certificate, '--tls-key-file', key];
+  const more = ['--tls-ca-cert-file', paths.certificate, '--tls-auth-clients', 'no'];
+  const server = await redisServer(t, ...tls, ...more);
+  const store = `rediss://127.0.0.1:${port}`;
+  const setup = { store, ca: join(paths.certificate, '..') };
+  const env = { NODE_EXTRA_CA_CERTS: paths.certificate };
+  const both = await Promise.all([1, 2].map(() => StoreProcess.start(t, setup, { env })));
+  const seen = await Promise.all(both.map((one) => one.fetch({ hosts: ['a.example'], waiters: 5 })));
+  assert.deepEqual(
+    seen.flatMap(({ errors, reports }) => [...errors, ...reports]),
+    [],
+  );
+  assert.equal(new Set(seen.flatMap(({ serials }) => serials['a.example'])).size, 1);
+  assert.equal((await server.keys()).filter((name) => name.includes(':entry:')).length, 1);
+  const { reports, fetch } = await open(t, authority, { url: store });
+  await fetch('a.example');
+  const [report] = reports;
+  assert.ok(report?.kind === 'degraded');
+  assert.match(
+    report.error.detail,
+    /^rediss:\/\/127\.0\.0\.1:\d+: self-signed certificate in certificate chain/,
+  );
 });

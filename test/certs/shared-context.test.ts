@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { type AddressInfo, type Socket, connect as plain, createServer } from 'node:net';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import { type ConnectionOptions, type SecureContext, TLSSocket, connect } from 'node:tls';
 import type { Identity } from '../../src/certs/host-identity.js';
 import { Identities } from '../../src/certs/identity.js';
@@ -10,25 +10,7 @@ import { SharedContexts } from '../../src/certs/shared-context.js';
 import { sharedContextWorks } from '../../src/certs/shared-context-probe.js';
 import { MemoryStore } from '../../src/certs/memory-store.js';
 import { TicketKeys } from '../../src/certs/ticket-keys.js';
-import { temporaryAuthority } from './support.js';
-
-async function serve(t: TestContext, choose: () => SecureContext): Promise<number> {
-  const sockets = new Set<TLSSocket>();
-  const server = createServer((socket) => {
-    const tls = new TLSSocket(socket, { isServer: true, secureContext: choose() });
-    sockets.add(tls);
-    tls.on('error', () => socket.destroy());
-    tls.end('hello');
-  });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  t.after(async () => {
-    for (const socket of sockets) socket.destroy();
-    server.close();
-    await once(server, 'close');
-  });
-  return (server.address() as AddressInfo).port;
-}
+import { temporaryAuthority, tlsServer } from './support.js';
 
 async function peerOf(port: number, options: ConnectionOptions): Promise<string | undefined> {
   const socket = connect({ port, host: '127.0.0.1', ...options });
@@ -42,16 +24,22 @@ async function peerOf(port: number, options: ConnectionOptions): Promise<string 
 
 test('500 concurrent handshakes to 50 hosts, shared and own contexts, P-256 and RSA: no wrong leaf', async (t) => {
   const authority = await temporaryAuthority(t);
-  const [ec, rsa] = [
-    new Identities({ authority }),
-    new Identities({ authority, profile: 'rsa-2048', store: new MemoryStore() }),
+  // Leaves come from the store with the keys of three makers, as they do where processes share it.
+  const store = new MemoryStore();
+  const [ec, one, other, rsa] = [
+    new Identities({ authority, store }),
+    new Identities({ authority, store }),
+    new Identities({ authority, store }),
+    new Identities({ authority, profile: 'rsa-2048' }),
   ];
-  t.after(() => Promise.all([ec.close(), rsa.close()]));
+  t.after(() => Promise.all([ec.close(), one.close(), other.close(), rsa.close()]));
   assert.deepEqual(await Promise.all([ec.prepare(), rsa.prepare()]), [true, true]);
+  for (let index = 0; index < 32; index += 1) await (index % 2 ? one : other).get(`h${index}.example`);
   const hosts: Identity[] = await Promise.all([
     ...Array.from({ length: 46 }, async (_, index) => ec.get(`h${index}.example`)),
     ...Array.from({ length: 4 }, async (_, index) => rsa.get(`r${index}.example`)),
   ]);
+  assert.equal(new Set(hosts.map(({ privateKeyPem }) => privateKeyPem)).size, 4);
   const asked = Array.from({ length: 500 }, (_, index) => hosts[(index * 7) % 50]);
   // Connections are told apart by the client's port, which either end may be the first to know.
   const wanted = new Map<number, Identity>();
@@ -105,11 +93,32 @@ test('a client that can RSA alone is not given the RSA leaf of another host', as
   assert.ok(contexts.load({ ...a, sessionIdContext: 'a' }));
   const secureContext = contexts.load({ ...b, sessionIdContext: 'b' });
   assert.ok(secureContext);
-  const port = await serve(t, () => secureContext);
+  const port = await tlsServer(t, () => secureContext);
   const old: ConnectionOptions = { maxVersion: 'TLSv1.2', ciphers: 'ECDHE-RSA-AES128-GCM-SHA256' };
   await assert.rejects(peerOf(port, { ...old, rejectUnauthorized: false }));
   // Nor is a certificate of one kind taken with a key of another.
   assert.equal(contexts.load({ ...a, privateKeyPem: b.privateKeyPem, sessionIdContext: 'c' }), undefined);
+});
+
+test('a certificate is never served with a key that is not its own', async (t) => {
+  const authority = await temporaryAuthority(t);
+  const [one, other] = [new Identities({ authority }), new Identities({ authority })];
+  t.after(() => Promise.all([one.close(), other.close()]));
+  const contexts = new SharedContexts({ context: {}, ticketKeys: new TicketKeys(), chainPem: '' });
+  const [a, b] = [await one.get('a.example'), await other.get('b.example')];
+  const port = await tlsServer(t, () => {
+    const secureContext = contexts.load({ ...b, sessionIdContext: 'b' });
+    assert.ok(secureContext);
+    return secureContext;
+  });
+  for (const sessionIdContext of ['first', 'second']) {
+    assert.ok(contexts.load({ ...a, sessionIdContext }));
+    // The key is the one that is set, and the certificate is another's.
+    const wrong = { ...b, privateKeyPem: a.privateKeyPem, sessionIdContext };
+    assert.throws(() => contexts.load(wrong), /mismatch/);
+    assert.equal(contexts.held(wrong), undefined);
+    assert.equal(await peerOf(port, { ca: authority.pem, servername: 'b.example' }), b.certificatePem);
+  }
 });
 
 test('the probe finds a context that ignores what is set, lets sessions cross, or changes the chain', async () => {
@@ -151,7 +160,7 @@ test('the thousandth host is sent what the first was: its leaf and the chain onc
   for (let index = 0; index < 1000; index += 1) {
     const identity = await identities.get(`h${1000 + index}.example`);
     if (index % 333 === 0) {
-      const port = await serve(t, () => identity.contextNow());
+      const port = await tlsServer(t, () => identity.contextNow());
       sizes.push(await sentTo(port, authority.pem, identity.host));
     }
   }

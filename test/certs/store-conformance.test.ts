@@ -16,6 +16,7 @@ import {
   certificateStoreConformance,
 } from '../../src/testing/index.js';
 import { RedisServer, freePort } from '../support/redis.js';
+import { badStores, openBadStore } from './bad-stores.js';
 import { type Fault, faults, NaiveStore } from './naive-store.js';
 
 const sized = (capacity: number | undefined): { readonly capacity?: number } =>
@@ -86,6 +87,14 @@ describe('a store with a fault is found out:', { concurrency: 4 }, () => {
         name.includes(culprit),
       );
       assert.ok(cases.length > 0, `no case is called "${culprit}"`);
+      for (const { run } of cases) await assert.rejects(run, /^Error: the store breaks its contract: /);
+    });
+  }
+  for (const [fault, bad] of Object.entries(badStores)) {
+    test(fault, async () => {
+      const options = { open: ({ now }: StoreWorld) => openBadStore(bad, now), clock: true, patience: 400 };
+      const cases = played(options).filter(({ name }) => name.includes(bad.culprit));
+      assert.equal(cases.length, 1, `one case is called "${bad.culprit}"`);
       for (const { run } of cases) await assert.rejects(run, /^Error: the store breaks its contract: /);
     });
   }

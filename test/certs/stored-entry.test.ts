@@ -20,7 +20,8 @@ async function sample(t: TestContext): Promise<Sample> {
   const authority = await temporaryAuthority(t);
   const minter = new Minter({ issuer: authority });
   const material = await minter.mint(certificateName('example.com'));
-  const other = await minter.mint(certificateName('example.com'));
+  // With a key of its own, which the leaves of one minter do not have.
+  const other = await new Minter({ issuer: authority }).mint(certificateName('example.com'));
   const key: CertificateKey = { host: 'example.com', authority: authority.fingerprint256, profile: 'p256' };
   const bytes = encodeEntry(key, material, authority.sealer, material.notBefore + 5);
   return { authority, key, material, other, bytes };

@@ -1,10 +1,13 @@
 /** What the tests of certificates share: directories that go away, other people's tools, throw-away authorities. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { type AddressInfo, type Socket, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
+import { type SecureContext, TLSSocket } from 'node:tls';
 import { promisify } from 'node:util';
 import { type ErrorCode, SallyportError } from '../../src/base/errors.js';
 import { type Authority, openAuthority } from '../../src/certs/authority.js';
@@ -67,4 +70,31 @@ export async function opensslAuthority(
     ...extra,
   );
   return { certificate, key };
+}
+
+/** The port of a server on loopback that takes each client in with the context that is then chosen. */
+export async function tlsServer(
+  t: TestContext,
+  choose: () => SecureContext,
+  failures: Error[] = [],
+): Promise<number> {
+  const sockets = new Set<Socket>();
+  const server = createServer((socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+    const tls = new TLSSocket(socket, { isServer: true, secureContext: choose() });
+    tls.on('error', (error) => {
+      failures.push(error);
+      socket.destroy();
+    });
+    tls.end('hello');
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.after(async () => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+    await once(server, 'close');
+  });
+  return (server.address() as AddressInfo).port;
 }

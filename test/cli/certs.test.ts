@@ -72,13 +72,42 @@ async function life({ certs, json }: Place): Promise<void> {
   const missing = await certs('show', 'a.example.com');
   assert.equal(missing.status, 1);
   assert.match(missing.stderr, /^sallyport: ERR_CERTIFICATE_MISSING: [^\n]*\n$/);
-  assert.deepEqual(await json('purge', '--all'), { removed: 2 });
+  assert.deepEqual(await json('purge', '--all'), { removed: 2, groups: [] });
   assert.equal((await json('stats'))['entries'], 0);
 }
 
 describe('a store in a directory', () => {
   test('warm, list, show, stats, purge', async (t) => {
     await life(await filePlace(t));
+  });
+
+  test('warmed with the leaf profile and the wildcards of a proxy, it is what that serves', async (t) => {
+    const { certs, json, store } = await filePlace(t);
+    const args = ['--leaf-profile', 'rsa-2048', '--wildcard-leaves'];
+    const [warmed] = (await json('warm', 'www.a.example.com', ...args))['hosts'] as {
+      readonly serial: string;
+    }[];
+    assert.match((await certs('list')).stdout, /^\*\.a\.example\.com +rsa-2048 /m);
+    const caDir = join(store, '..', 'ca');
+    const running = await start(t, [
+      'run',
+      '--port',
+      '0',
+      '--ca-dir',
+      caDir,
+      '--store',
+      `file:${store}`,
+      ...args,
+    ]);
+    const [, url = ''] = await running.sees(/^listening on (http:\/\/\S+)\n/m);
+    const { serial } = await handshake({ url, caDir }, { host: 'mail.a.example.com', port: 9 });
+    assert.equal(serial.toLowerCase(), warmed?.serial);
+    const refused = await certs('warm', 'a.example.com', '--leaf-profile', 'rsa-1024');
+    assert.equal(refused.status, 2);
+    const shown = await certs('show', 'mail.a.example.com');
+    assert.match(shown.stdout, /^host +\*\.a\.example\.com\ngroup +mail\.a\.example\.com and others$/m);
+    const purged = await certs('purge', '--host', 'mail.a.example.com');
+    assert.match(purged.stdout, /^1 certificate removed\n\*\.a\.example\.com is that of a group: /);
   });
 
   test('a host that is none fails alone, with status 1', async (t) => {
@@ -141,6 +170,49 @@ describe('the memory of a running proxy', () => {
       }
     });
   }
+
+  for (const workers of ['1', '2']) {
+    test(`what was purged is not served any more, whatever the store: ${workers} processes`, async (t) => {
+      const store = `file:${join(await temporaryDirectory(t), 'store')}`;
+      for (const where of [[], ['--store', store]]) {
+        const proxy = await startProxy(t, ['--workers', workers, '--quiet', ...where]);
+        const { certs } = place(t, ['--ca-dir', proxy.caDir, ...where]);
+        // Each connection may come to another process; after so many all have both hosts at hand.
+        const serials = async (host: string): Promise<ReadonlySet<string>> => {
+          const all = new Set<string>();
+          for (let index = 0; index < 8; index += 1) {
+            all.add((await handshake(proxy, { host, port: 9 })).serial);
+          }
+          return all;
+        };
+        const before = [await serials('a.example.com'), await serials('b.example.com')];
+        assert.equal((await certs('purge', '--host', 'a.example.com')).stdout, '1 certificate removed\n');
+        const between = [await serials('a.example.com'), await serials('b.example.com')];
+        assert.deepEqual(between[1], before[1]);
+        assert.equal((await certs('purge', '--all')).stdout, '2 certificates removed\n');
+        const after = [await serials('a.example.com'), await serials('b.example.com')];
+        for (const [old, now] of [
+          [before[0], between[0]],
+          [between[0], after[0]],
+          [between[1], after[1]],
+        ]) {
+          assert.equal(now?.size, 1);
+          assert.ok(![...(now ?? [])].some((serial) => old?.has(serial)), 'another one');
+        }
+      }
+    });
+  }
+
+  test('the leaf profile of the running proxy is the one that is warmed, and another where it is told', async (t) => {
+    const proxy = await startProxy(t, ['--leaf-profile', 'rsa-2048', '--quiet']);
+    const { certs, json } = place(t, ['--ca-dir', proxy.caDir]);
+    const [warmed] = (await json('warm', 'a.example.com'))['hosts'] as { readonly serial: string }[];
+    const { serial } = await handshake(proxy, { host: 'a.example.com', port: 9 });
+    assert.equal(serial.toLowerCase(), warmed?.serial);
+    assert.match((await certs('warm', 'a.example.com', '--leaf-profile', 'p256')).stdout, / made /);
+    const { stdout } = await certs('list');
+    assert.match(stdout, /^a\.example\.com +p256 .*\na\.example\.com +rsa-2048 /m);
+  });
 
   test('the socket is its owner’s alone, and is removed; one left behind by the dead too', async (t) => {
     const proxy = await startProxy(t);

@@ -42,7 +42,7 @@ describe('wrong command lines', () => {
     ['--workers 0', /ERR_OPTION_VALUE: --workers/],
     ['--ui-port 9000', /ERR_OPTION_UNAVAILABLE: --ui-port/],
     ['--ui-port nine', /ERR_OPTION_VALUE: --ui-port/],
-    ['--read-buffer-size 1MiB', /ERR_OPTION_UNAVAILABLE: --read-buffer-size/],
+    ['--read-buffer-size 8MiB', /ERR_OPTION_VALUE: --read-buffer-size/],
     ['--read-buffer-size big', /ERR_OPTION_VALUE: --read-buffer-size/],
     ['exec', /ERR_OPTION_VALUE: there is no command to run: sallyport exec \[options\] -- CMD/],
     ['exec --log x --verbose -- true', /ERR_OPTION_VALUE: --log and --verbose/],

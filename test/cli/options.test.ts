@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { type ErrorCode, SallyportError } from '../../src/base/errors.js';
 import { commandNames, commands, type Command } from '../../src/cli/commands.js';
-import { kebab, type OptionTable, parseArguments } from '../../src/cli/options.js';
+import { kebab, type OptionTable, parseArguments, withoutOption } from '../../src/cli/options.js';
 
 const table = {
   port: { kind: 'value', placeholder: 'PORT', about: '', parse: Number, default: '8080' },
@@ -23,6 +23,44 @@ function fails(args: readonly string[], code: ErrorCode, detail: RegExp, operand
     },
   );
 }
+
+describe('a value from the environment', () => {
+  const fromEnvironment = {
+    store: { ...table.port, environment: 'SALLYPORT_TEST' },
+  } as const satisfies OptionTable;
+  const parsed = (args: readonly string[], environment: NodeJS.ProcessEnv): number =>
+    parseArguments(fromEnvironment, args, 'none', environment).values.store;
+
+  test('comes before the default, and after what is typed', () => {
+    assert.equal(parsed([], {}), 8080);
+    assert.equal(parsed([], { SALLYPORT_TEST: '5' }), 5);
+    assert.equal(parsed([], { SALLYPORT_TEST: '' }), 8080);
+    assert.equal(parsed(['--store', '7'], { SALLYPORT_TEST: '5' }), 7);
+  });
+
+  test('is parsed under the name of the variable, and only where it counts', () => {
+    const strict = {
+      store: {
+        ...fromEnvironment.store,
+        parse: (text: string, option: string) => assert.equal(text, 'good', option),
+      },
+    } as const satisfies OptionTable;
+    assert.throws(() => parseArguments(strict, [], 'none', { SALLYPORT_TEST: 'bad' }), /SALLYPORT_TEST/);
+    parseArguments(strict, ['--store', 'good'], 'none', { SALLYPORT_TEST: 'bad' });
+    parseArguments(strict, ['--help'], 'none', { SALLYPORT_TEST: 'bad' });
+  });
+});
+
+test('an option is taken out with its value, in both spellings, and only before --', () => {
+  assert.deepEqual(
+    withoutOption(
+      ['run', '--store', 'x', '--port', '1', '--store=y', '--stores=z', '--', '--store', 'c'],
+      '--store',
+    ),
+    ['run', '--port', '1', '--stores=z', '--', '--store', 'c'],
+  );
+  assert.deepEqual(withoutOption(['--quiet'], '--store'), ['--quiet']);
+});
 
 describe('what is accepted', () => {
   test('nothing: defaults', () => {

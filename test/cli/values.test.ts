@@ -104,6 +104,18 @@ describe('values', () => {
     assert.deepEqual(parseStore('file:/var/x', '--it'), { kind: 'file', directory: resolve('/var/x') });
     assert.deepEqual(parseStore('redis://h:1', '--it'), { kind: 'redis', url: 'redis://h:1' });
     refuses(parseStore, ['file:', 'redis://', 'disk', 'memory:', 'redis:h', 'redis://h:port']);
+    for (const bad of [
+      'rediss//me:secret@h',
+      'redis://:secret',
+      'secret@redis://h',
+      'redis:/me:se@secret@h',
+    ]) {
+      assert.throws(
+        () => parseStore(bad, '--it'),
+        ({ detail }: { readonly detail?: string }) => !/secret/.test(detail ?? 'secret'),
+        bad,
+      );
+    }
   });
 
   test('read buffers', () => {

@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { PassThrough } from 'node:stream';
 import { describe, test } from 'node:test';
 import { SallyportError } from '../../src/base/errors.js';
+import { ledgerKinds } from '../../src/base/ledger.js';
 import { MemoryStore } from '../../src/certs/memory-store.js';
 import type { CertificateKey, LeafMaterial, Sealer } from '../../src/certs/store.js';
 import { addCounters } from '../../src/cli/workers-counters.js';
@@ -11,7 +12,13 @@ import { StoreNotices } from '../../src/cli/store-notices.js';
 import { forEachLine } from '../../src/cli/workers-lines.js';
 import type { ToPrimary } from '../../src/cli/workers-messages.js';
 import { RestartDelays } from '../../src/cli/workers-restart.js';
+import { Tally } from '../../src/cli/workers-tally.js';
+import type { Context } from '../../src/base/context.js';
+import { LegCounters } from '../../src/base/leg-counters.js';
+import type { ProxyCounters } from '../../src/proxy/certificates.js';
 import { WorkerFetches, WorkerStore } from '../../src/cli/workers-store.js';
+import { virtualRoot } from '../base/virtual-clock.js';
+import { eventually } from '../support/patience.js';
 
 test('restarts: 100 ms, doubled up to 10 s, and from the start after a healthy minute', () => {
   const delays = new RestartDelays();
@@ -28,6 +35,35 @@ test('counters: numbers are added, however deep', () => {
     name: 'x',
     c: 1,
   });
+});
+
+test('tally: what was counted stays, what was held goes; many restarts cost nothing', () => {
+  const counted = (made: number): ProxyCounters => {
+    const line = { created: made, closed: made - 1, outstanding: 1, highWater: 1 };
+    return {
+      identities: { hits: made, made, renewed: 0, minted: made, size: 5 },
+      contexts: { made, loads: 0, hits: 0, secondChances: 0, evicted: 0, size: 5, bytes: 99 },
+      store: { hits: made, generated: 0, failed: 0, waited: 0, renewed: 0, evicted: 0, broken: 0 },
+      ledger: Object.fromEntries(ledgerKinds.map((kind) => [kind, line])) as ProxyCounters['ledger'],
+      legs: { client: new LegCounters().counts, upstream: new LegCounters().counts },
+    };
+  };
+  const tally = new Tally();
+  tally.take(0, counted(1));
+  tally.take(0, counted(10));
+  for (let id = 1; id <= 100; id += 1) {
+    if (id % 2 === 0) tally.take(id, counted(10));
+    tally.end(id);
+    // What was on its way when it died.
+    if (id % 2 === 0) tally.take(id, counted(11));
+  }
+  assert.ok(tally.all.length < 20);
+  const sum = tally.all.reduce(addCounters, undefined as unknown) as ProxyCounters;
+  assert.deepEqual([sum.identities.made, sum.store?.hits, sum.identities.size], [560, 560, 5]);
+  assert.deepEqual([sum.contexts.size, sum.contexts.bytes], [5, 99]);
+  assert.equal(sum.ledger.connections.created, 560);
+  assert.equal(sum.ledger.connections.outstanding, 1);
+  assert.equal(sum.ledger.connections.closed, 559);
 });
 
 test('lines: whole, whatever the pieces; the last one without an end too', async () => {
@@ -61,7 +97,13 @@ const key: CertificateKey = { host: 'a.example', authority: 'AA', profile: 'p256
 
 function leaf(serial: string): LeafMaterial {
   const now = Date.now();
-  return { certificatePem: 'C', privateKeyPem: `KEY ${serial}`, notBefore: now, notAfter: now + 1e9, serial };
+  return {
+    certificatePem: 'C',
+    privateKeyPem: `KEY ${serial}`,
+    notBefore: now - 3_600_000,
+    notAfter: now + 1e9,
+    serial,
+  };
 }
 
 /** Not a cipher: that is tested elsewhere. It tells whether what was opened is what was sealed, and for whom. */
@@ -78,7 +120,10 @@ const sealer: Sealer = {
 };
 
 /** A worker and its end in the primary; messages go through JSON, one turn later. */
-function connect(store: MemoryStore): {
+function connect(
+  store: MemoryStore,
+  context?: Context,
+): {
   readonly worker: WorkerStore;
   readonly fetches: WorkerFetches;
   readonly wire: string[];
@@ -97,11 +142,15 @@ function connect(store: MemoryStore): {
       deliver(one);
     });
   });
-  const fetches = new WorkerFetches(store, (message) => {
-    pass(message, (one) => {
-      worker.take(one);
-    });
-  });
+  const fetches = new WorkerFetches(
+    store,
+    (message) => {
+      pass(message, (one) => {
+        worker.take(one);
+      });
+    },
+    context,
+  );
   deliver = (message) => {
     fetches.take(message);
   };
@@ -146,6 +195,73 @@ describe('the store in the primary', () => {
     first.fetches.end();
     assert.equal((await waiting).serial, '02');
     assert.equal(store.counters.failed, 0);
+  });
+
+  test('a worker that says nothing more: another takes its place, for all that it was asked for', async () => {
+    const { clock, root } = virtualRoot();
+    const store = new MemoryStore();
+    const sent: string[] = [];
+    const silent = new WorkerFetches(store, ({ kind }) => sent.push(kind), root);
+    const other = { ...key, host: 'b.example' };
+    // It is the first, and the second too, as its clients come in numbers.
+    silent.take({ kind: 'fetch', id: 1, key });
+    silent.take({ kind: 'fetch', id: 2, key });
+    silent.take({ kind: 'fetch', id: 3, key: other });
+    assert.deepEqual(sent, ['generate', 'generate']);
+    const second = connect(store, root);
+    let served = 0;
+    const waiting = [
+      second.worker.fetch(key, () => leaf('02')),
+      second.worker.fetch(other, () => leaf('03')),
+    ].map(async (fetched) => {
+      const { serial } = await fetched;
+      served += 1;
+      return serial;
+    });
+    await eventually('both wait', () => store.counters.waited === 3);
+    clock.advance(4000);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    assert.equal(served, 0);
+    clock.advance(2000);
+    assert.deepEqual(await Promise.all(waiting), ['02', '03']);
+    assert.equal(store.counters.failed, 0);
+    assert.deepEqual(sent.toSorted(), ['fetched', 'fetched', 'fetched', 'generate', 'generate']);
+    // What it says when it wakes is of no use, and does no harm.
+    silent.take({
+      kind: 'generated',
+      id: 1,
+      outcome: { ok: false, error: { code: 'ERR_SIGNER', detail: '' } },
+    });
+    assert.equal((await second.worker.fetch(key, () => leaf('04'))).serial, '02');
+    silent.end();
+    assert.equal(clock.armed, 0);
+  });
+
+  test('a worker that is slow with one, and well: it loses that one alone', async () => {
+    const { clock, root } = virtualRoot();
+    const store = new MemoryStore();
+    const slow = connect(store, root);
+    const other = { ...key, host: 'b.example' };
+    let finish: (material: LeafMaterial) => void = () => undefined;
+    const begun: string[] = [];
+    const stuck = slow.worker.fetch(key, () => {
+      begun.push('stuck');
+      return new Promise(() => undefined);
+    });
+    await eventually('it has begun', () => begun.length === 1);
+    clock.advance(3000);
+    const late = slow.worker.fetch(other, () => {
+      begun.push('late');
+      return new Promise<LeafMaterial>((resolve) => (finish = resolve));
+    });
+    await eventually('it has begun', () => begun.length === 2);
+    clock.advance(3000);
+    await assert.rejects(async () => stuck, { code: 'ERR_CANCELLED' });
+    finish(leaf('05'));
+    assert.equal((await late).serial, '05');
+    assert.equal((await connect(store, root).worker.fetch(key, () => leaf('06'))).serial, '06');
+    assert.equal(store.counters.failed, 0);
+    assert.equal(clock.armed, 0);
   });
 
   test('a failure has its code, and is the same for all; a caller that leaves leaves alone', async () => {

@@ -1,10 +1,11 @@
 /** `--workers N` as a user has it: several processes that look like one. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { readdirSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
+import type { LedgerLine } from '../../src/base/ledger.js';
 import { eventually, within } from '../support/patience.js';
 import { childrenOf, handshake, hostNames, patient, serials } from './certs-support.js';
 import {
@@ -16,9 +17,18 @@ import {
   temporaryDirectory,
 } from './support.js';
 
+interface Counted {
+  readonly identities: { readonly made: number; readonly size: number };
+  readonly ledger: { readonly connections: LedgerLine };
+}
+
 interface Stats {
   readonly entries: number;
-  readonly proxy: { readonly workers: number; readonly store: Readonly<Record<string, number>> };
+  readonly proxy: {
+    readonly workers: number;
+    readonly store: Readonly<Record<string, number>>;
+    readonly proxy: Counted;
+  };
 }
 
 async function stats(t: Parameters<typeof sallyport>[0], proxy: RunningProxy): Promise<Stats> {
@@ -71,7 +81,36 @@ describe('one proxy', () => {
     assert.equal(counted.store['generated'], 20);
   });
 
-  test('a port in use and a broken CA: the one line of a single process, status 1', async (t) => {
+  test('a CA that is broken, or cannot be read: one line, status 1, and no worker is started', async (t) => {
+    for (const damage of [
+      (path: string) => {
+        writeFileSync(path, 'what is this');
+      },
+      (path: string) => {
+        writeFileSync(path, readFileSync(path).subarray(0, 200));
+      },
+      (path: string) => {
+        rmSync(path);
+        mkdirSync(path);
+      },
+    ]) {
+      const caDir = join(await temporaryDirectory(t), 'ca');
+      await sallyport(t, ['ca', 'show', '--create', '--ca-dir', caDir]);
+      damage(join(caDir, 'ca.pem'));
+      const { status, stdout, stderr } = await sallyport(t, [
+        '--workers',
+        '2',
+        '--port',
+        '0',
+        '--ca-dir',
+        caDir,
+      ]);
+      assert.deepEqual([status, stdout], [1, '']);
+      assert.match(stderr, /^sallyport: ERR_CA_(?:BROKEN|DIR): [^\n]*ca\.pem[^\n]*\n$/);
+    }
+  });
+
+  test('a port in use and a broken store: the one line of a single process, status 1', async (t) => {
     const server = createServer().listen(0, '127.0.0.1');
     await once(server, 'listening');
     t.after(() => server.close());
@@ -90,6 +129,29 @@ describe('one proxy', () => {
     ]);
     assert.equal(bad.status, 1);
     assert.match(bad.stderr, /^sallyport: ERR_STORE: [^\n]*\n$/);
+  });
+});
+
+describe('a worker that hangs', () => {
+  test('SIGTERM: it is killed when its time is over, which is said; status 0', async (t) => {
+    const proxy = await startProxy(t, ['--workers', '2', '--quiet', '--drain-timeout', '100ms']);
+    const [hung = 0] = workersOf(proxy);
+    process.kill(hung, 'SIGSTOP');
+    t.after(() => {
+      try {
+        process.kill(hung, 'SIGKILL');
+      } catch {
+        // As it should be, it has gone.
+      }
+    });
+    proxy.child.kill('SIGTERM');
+    const { status, stderr } = await within(proxy.ended, 'the end of the proxy');
+    assert.equal(status, 0, stderr);
+    assert.match(
+      stderr,
+      new RegExp(`^sallyport: WARNING: worker ${hung} did not end in [^\\n]*: killed$`, 'm'),
+    );
+    assert.throws(() => process.kill(hung, 0), { code: 'ESRCH' });
   });
 });
 
@@ -139,6 +201,51 @@ describe('workers that die', () => {
       [...seen.values()].map((set) => set.size),
       [1, 1],
     );
+  });
+
+  test('what a dead worker has counted stays counted; what it held is held no more', async (t) => {
+    const proxy = await startProxy(t, ['--workers', '2', '--quiet']);
+    const visit = async (count: number): Promise<void> => {
+      for (let index = 0; index < count; index += 1) {
+        await handshake(proxy, { host: `h${index}.example.com`, port: 9 });
+      }
+    };
+    const [first, second] = workersOf(proxy);
+    await visit(6);
+    // The connections end a moment after their clients.
+    const counted = async (): Promise<Counted> => (await stats(t, proxy)).proxy.proxy;
+    await eventually('all have ended', async () => (await counted()).ledger.connections.closed === 6);
+    const { identities, ledger } = await counted();
+    assert.ok(identities.made >= 6 && ledger.connections.created === 6);
+    process.kill(first ?? 0, 'SIGKILL');
+    await proxy.sees(/was ended by SIGKILL/, 'stderr');
+    // One that ends by itself says what it has counted since.
+    await visit(3);
+    process.kill(second ?? 0, 'SIGTERM');
+    await proxy.sees(/ended with status 0/, 'stderr');
+    await eventually('both serve again', async () => (await stats(t, proxy)).proxy.workers === 2);
+    const after = await counted();
+    assert.equal(after.ledger.connections.created, 9);
+    assert.deepEqual([after.ledger.connections.outstanding, after.identities.size], [0, 0]);
+    assert.ok(after.identities.made >= identities.made, 'it never goes down');
+  });
+
+  test('workers accept by themselves: clients are served while the primary stands still', async (t) => {
+    const proxy = await startProxy(t, ['--workers', '2', '--quiet']);
+    proxy.child.kill('SIGSTOP');
+    try {
+      await Promise.all(
+        Array.from({ length: 10 }, async () => {
+          const client = connect(Number(new URL(proxy.url).port), '127.0.0.1');
+          client.write('GET http://127.0.0.1:9/ HTTP/1.1\r\nHost: 127.0.0.1:9\r\nConnection: close\r\n\r\n');
+          const [answer] = (await within(once(client, 'data'), 'an answer of a worker')) as [Buffer];
+          assert.match(answer.toString(), /^HTTP\/1\.1 502 /);
+          client.destroy();
+        }),
+      );
+    } finally {
+      proxy.child.kill('SIGCONT');
+    }
   });
 
   test('all killed at once: the port stays the same', async (t) => {

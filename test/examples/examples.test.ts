@@ -6,9 +6,12 @@ import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
 import { fetch, ProxyAgent } from 'undici';
 import { authorityFrom, certificateName, Minter, openAuthority, type Signer } from '../../src/certs/index.js';
+import { handshake } from '../cli/certs-support.js';
 import { Example } from '../support/example.js';
 import { httpOrigin } from '../support/origins.js';
+import { eventually } from '../support/patience.js';
 import { run } from '../support/programs.js';
+import { Scene } from '../support/scene.js';
 import { later, temporaryDirectory } from '../support/stage.js';
 
 interface ChildSigner extends Signer {
@@ -133,8 +136,66 @@ describe('examples/', () => {
     assert.notEqual(signer.pid, first);
 
     const example = await Example.start(t, 'child-signer/proxy.mjs', dir);
-    await example.printed(/^curl --proxy http:/m);
+    const [, url = ''] = await example.printed(/^curl --proxy (http:\S+)/m);
+    const hosts = ['a.example.com', 'b.example.com'];
+    // The client verifies the leaf with ca.pem.
+    await Promise.all(hosts.map((host) => handshake({ url, caDir: dir }, { host, port: 9 })));
     assert.equal(await example.interrupt(), 0, example.output);
+  });
+
+  test('child-signer that hangs: who waited is told in time, and the next signature has another', async (t) => {
+    const dir = await temporaryDirectory(t);
+    const { paths } = await openAuthority({ dir });
+    const file = join(process.cwd(), 'examples/child-signer/child-signer.mjs');
+    const { ChildSigner } = (await import(file)) as {
+      ChildSigner: new (file: string, options: { readonly timeout: number }) => ChildSigner;
+    };
+    const signer = new ChildSigner(paths.key, { timeout: 2000 });
+    later(t, () => {
+      signer.close();
+    });
+    await signer.sign(Buffer.from('one'));
+    const hanging = signer.pid ?? 0;
+    process.kill(hanging, 'SIGSTOP');
+    const waiting = [signer.sign(Buffer.from('two')), signer.sign(Buffer.from('three'))];
+    const next = assert
+      .rejects(async () => waiting[0], /no answer within 2000 ms/)
+      .then(() => {
+        // At once, before anybody heard of the end of the first.
+        return signer.sign(Buffer.from('four'));
+      });
+    await assert.rejects(async () => waiting[1], /no answer within 2000 ms|the signer ended \(SIGKILL\)/);
+    assert.ok((await next).length > 60);
+    assert.notEqual(signer.pid, hanging);
+  });
+
+  test('a proxy whose CA has its key in another process: a client sees no difference', async (t) => {
+    const dir = await temporaryDirectory(t);
+    await openAuthority({ dir });
+    const certificatePem = await readFile(join(dir, 'ca.pem'), 'utf8');
+    const file = join(process.cwd(), 'examples/child-signer/child-signer.mjs');
+    const { ChildSigner } = (await import(file)) as { ChildSigner: new (file: string) => ChildSigner };
+    const signer = new ChildSigner(join(dir, 'ca-key.pem'));
+    later(t, () => {
+      signer.close();
+    });
+    const scene = await Scene.open(t, { authority: authorityFrom({ certificatePem, signer, dir }) });
+    assert.equal(scene.proxy.ca.pem, certificatePem);
+    const origin = await scene.tlsOrigin();
+    const get = async (host: string): Promise<string> => {
+      const client = await scene.secureClient(host, origin.port);
+      const answering = origin.next();
+      client.send(`GET / HTTP/1.1\r\nHost: ${host}:${origin.port}\r\n\r\n`);
+      const upstream = await answering;
+      await upstream.head();
+      upstream.send('HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n');
+      return await client.head();
+    };
+    assert.match(await get('a.example'), /^HTTP\/1\.1 200 /);
+    // Its death costs nobody who comes later anything.
+    process.kill(signer.pid ?? 0, 'SIGKILL');
+    await eventually('its end was noticed', () => signer.pid === undefined);
+    assert.match(await get('b.example'), /^HTTP\/1\.1 200 /);
   });
 
   test('record-log says how it is used', async (t) => {

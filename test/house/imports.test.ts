@@ -308,6 +308,11 @@ const examples: Readonly<Record<string, Example>> = {
     files: { 'src/http/a.ts': `export const current = new AsyncLocalStorage();` },
     found: /current: new AsyncLocalStorage/,
   },
+  'a client that shares sessions, at the top': {
+    check: 'state',
+    files: { 'src/proxy/a.ts': `const client = new TlsClient();` },
+    found: /client: new TlsClient/,
+  },
   'a static field': {
     check: 'state',
     files: { 'src/http/a.ts': `export class A { static count = 0; }` },

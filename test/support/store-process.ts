@@ -59,11 +59,18 @@ export class StoreProcess {
    * Started, with its store open. It is killed when the test ends. With `full`, it can write no byte to any file,
    * as on a disk that is full.
    */
-  static async start(t: TestContext, setup: Setup, { full = false } = {}): Promise<StoreProcess> {
+  static async start(
+    t: TestContext,
+    setup: Setup,
+    { full = false, env = {} }: { readonly full?: boolean; readonly env?: NodeJS.ProcessEnv } = {},
+  ): Promise<StoreProcess> {
     const program = [process.execPath, fileURLToPath(import.meta.url), JSON.stringify(setup)];
     const script = `${full ? 'ulimit -f 0; ' : ''}exec "$@"`;
     // The output of a test may be a file, too.
-    const child = spawn('sh', ['-c', script, 'sh', ...program], { stdio: ['ignore', 'pipe', 'pipe', 'ipc'] });
+    const child = spawn('sh', ['-c', script, 'sh', ...program], {
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+      env: { ...process.env, ...env },
+    });
     child.stdout?.pipe(process.stdout, { end: false });
     child.stderr?.pipe(process.stderr, { end: false });
     t.after(() => child.kill('SIGKILL'));

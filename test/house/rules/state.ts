@@ -11,10 +11,24 @@ import type { Breach, Module } from './module.js';
 const allowed: readonly string[] = [
   // Interned certificates: immutable, found by their contents, held weakly. Sharing them is what the pool is for.
   'src/certs/intern.ts pool',
+  // `connectTls` is called as `tls.connect` is, and shares as `https.globalAgent` does. Never used by the proxy.
+  'src/tls/connect.ts processWide',
+  // What this version of Node can do: found out once, and the same for all.
+  'src/base/user-buffer.ts userBuffers',
 ];
 
 const collections = ['Map', 'Set', 'WeakMap', 'WeakSet', 'Array', 'FinalizationRegistry'];
-const others = ['CertificatePool', 'AsyncLocalStorage', 'EventEmitter', 'EventTarget', 'AbortController'];
+const others = [
+  'AbortController',
+  'AsyncLocalStorage',
+  'CertificatePool',
+  'ClientTrusts',
+  'EventEmitter',
+  'EventTarget',
+  'SessionCache',
+  'TlsClient',
+  'UserBuffers',
+];
 const readonlyTypes = /^(Readonly|ReadonlyMap|ReadonlySet|ReadonlyArray)$/;
 
 export function checkState(modules: readonly Module[]): readonly Breach[] {

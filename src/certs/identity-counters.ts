@@ -1,0 +1,31 @@
+/** What `Identities` counts. */
+import type { Bytes } from '../base/bytes.js';
+
+export interface IdentityCounters {
+  /** Calls that were answered with an identity at hand. */
+  readonly hits: number;
+  /** Identities that were made. */
+  readonly made: number;
+  /** Those of them that took the place of one in the background, before its end. */
+  readonly renewed: number;
+  /** Leaves that were minted here; the others came from the store. */
+  readonly minted: number;
+  /** Identities at hand. */
+  readonly size: number;
+}
+
+export interface ContextCounters {
+  /** Contexts that were made for one host. */
+  readonly made: number;
+  /** How often a leaf was set in the context that all hosts share. */
+  readonly loads: number;
+  /** How often there was nothing to do. */
+  readonly hits: number;
+  /** Identities that were dropped and found again, as a connection still used them. */
+  readonly secondChances: number;
+  /** Identities that were dropped for want of room. */
+  readonly evicted: number;
+  /** Identities at hand, and what they and their contexts are reckoned to take. */
+  readonly size: number;
+  readonly bytes: Bytes;
+}
