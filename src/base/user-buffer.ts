@@ -18,14 +18,14 @@ interface Handle {
 }
 
 /**
- * Has `callback` called with the number of bytes that a read put into `buffer`, which may be used again once it
- * returns; `false` stops reading until `resume`. No `data` events come any more. Returns whether it can be had; to
+ * Has `callback` called, as a method of the socket, with the number of bytes that a read put into `buffer`, and with
+ * that, which may be used again once it returns; `false` stops reading until `resume`. No `data` events come any more. Returns whether it can be had; to
  * be called once, before anything is read.
  */
 export type ReadIntoBuffer = (
   socket: Socket,
   buffer: Buffer | (() => Buffer),
-  callback: (length: number) => boolean,
+  callback: (this: Socket, length: number, bytes: Buffer) => boolean,
 ) => boolean;
 
 /** Reads and loopback take far less; whatever takes longer does not work. */
@@ -91,8 +91,8 @@ async function bytesComeRight(adopt: ReadIntoBuffer): Promise<boolean> {
     let turn = false;
     let got = '';
     const next = (): Buffer => buffers[turn ? 1 : 0];
-    const adopted = adopt(socket, next, (length) => {
-      got += next().toString('latin1', 0, length);
+    const adopted = adopt(socket, next, function (length, bytes) {
+      if (this === socket && bytes === next()) got += bytes.toString('latin1', 0, length);
       turn = !turn;
       setImmediate(() => socket.resume());
       return false;

@@ -6,10 +6,12 @@
  * `takeOver` hands it on; closing the connection's context destroys it.
  */
 import type { Duplex } from 'node:stream';
+import { TLSSocket } from 'node:tls';
 import type { CloseListener, Context } from '../base/context.js';
 import { Deadline, type Expiring } from '../base/deadlines.js';
 import { type ErrorCode, SallyportError, toSallyportError } from '../base/errors.js';
 import type { Limits, Timeouts } from '../base/limits.js';
+import { type ReadTaker, type SharedReads, readTaker } from '../base/shared-reads.js';
 import { errorResponse } from './error-response.js';
 import { forwardedResponse } from './forward.js';
 import type { H1RequestHead } from './head.js';
@@ -24,6 +26,8 @@ export interface ServerConnectionOptions {
   readonly limits: Limits;
   readonly slabs: SlabPool;
   readonly timeouts: Timeouts;
+  /** How TLS is read; by `data` events where it is left out. */
+  readonly reads?: SharedReads;
   /** Whether the end of the client's bytes may be a half-close (TCP) or means that it left (TLS). */
   readonly halfClose: boolean;
   readonly handler: ServerHandler;
@@ -45,13 +49,11 @@ export interface ServerHandler {
 const lingerTime = 2_000;
 
 /** Whose a socket is: its listeners are shared by all connections, as a closure for each would be kept with it. */
-const owner = Symbol('owner');
-
-type OwnedSocket = Duplex & { [owner]?: ServerConnection | undefined };
+type OwnedSocket = Duplex & { [readTaker]?: ServerConnection | undefined };
 
 /** It is its own parser handler, close listener and so on: an idle connection should be few objects. */
 export class ServerConnection
-  implements StreamConnection, ParserHandler<H1RequestHead>, OutboxOwner, CloseListener, Expiring
+  implements StreamConnection, ParserHandler<H1RequestHead>, OutboxOwner, CloseListener, Expiring, ReadTaker
 {
   readonly socket: Duplex;
   readonly outbox: Outbox;
@@ -83,7 +85,9 @@ export class ServerConnection
     this.#handler = options.handler;
     this.outbox = new Outbox(socket, options.slabs, this);
     this.#parser = new RequestParser(this, options.limits);
-    (socket as OwnedSocket)[owner] = this;
+    (socket as OwnedSocket)[readTaker] = this;
+    if (socket instanceof TLSSocket) options.reads?.begin(socket);
+    // What was read before, and where reads are not shared, what comes.
     socket.on('data', onData);
     socket.on('end', onEnd);
     socket.on('error', onGone);
@@ -375,7 +379,7 @@ export class ServerConnection
     socket.off('end', onEnd);
     socket.off('error', onGone);
     socket.off('close', onClose);
-    (socket as OwnedSocket)[owner] = undefined;
+    (socket as OwnedSocket)[readTaker] = undefined;
     this.#context.removeCloseListener(this);
     this.#context.arm(this.#waiting, Number.POSITIVE_INFINITY);
     this.#current = undefined;
@@ -383,19 +387,19 @@ export class ServerConnection
 }
 
 function onData(this: OwnedSocket, chunk: Buffer): void {
-  this[owner]?.push(chunk);
+  this[readTaker]?.push(chunk);
 }
 
 function onEnd(this: OwnedSocket): void {
-  this[owner]?.ended();
+  this[readTaker]?.ended();
 }
 
 function onGone(this: OwnedSocket, error: Error): void {
-  this[owner]?.gone(error);
+  this[readTaker]?.gone(error);
 }
 
 function onClose(this: OwnedSocket): void {
-  this[owner]?.gone(undefined);
+  this[readTaker]?.gone(undefined);
 }
 
 function ignoreAfterDestroy(): void {

@@ -3,6 +3,7 @@ import { BufferBudget } from '../base/budget.js';
 import type { Bytes } from '../base/bytes.js';
 import { LegCounters, type LegsCounts } from '../base/leg-counters.js';
 import { ReadMemory } from '../base/read-memory.js';
+import { SharedReads } from '../base/shared-reads.js';
 import { userBuffers } from '../base/user-buffer.js';
 import { LegMeter } from '../tls/meter.js';
 import type { LargeReads } from '../tls/transport.js';
@@ -13,6 +14,8 @@ const mostReadAhead: Bytes = 16 * 1024 * 1024;
 export class Legs {
   readonly client = new LegMeter(new LegCounters());
   readonly upstream = new LegMeter(new LegCounters());
+  /** How the plaintext of clients is read. */
+  readonly clientReads = new SharedReads(this.client.counters.plaintext);
   /** How origins are read: http over the plain socket, and TLS where a size is set. */
   readonly memory: ReadMemory;
   readonly large: LargeReads | undefined;
@@ -22,7 +25,7 @@ export class Legs {
     const { counters } = this.upstream;
     const adaptive = readBufferSize === 'adaptive';
     this.memory = new ReadMemory(adaptive ? 256 * 1024 : readBufferSize);
-    if (!adaptive) void userBuffers.probe();
+    void userBuffers.probe();
     this.large = adaptive
       ? undefined
       : { memory: this.memory, counters, budget: new BufferBudget(mostReadAhead) };

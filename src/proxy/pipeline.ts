@@ -48,10 +48,11 @@ export class Pipeline {
   }
 
   #server(handler: Served, socket: Duplex): ServerConnection {
-    const { limits, slabs, timeouts } = this.#services;
+    const { legs, limits, slabs, timeouts } = this.#services;
     const { context, client } = handler.leg;
     const halfClose = client.tls === undefined;
-    return new ServerConnection(socket, { context, limits, slabs, timeouts, halfClose, handler });
+    const reads = legs.clientReads;
+    return new ServerConnection(socket, { context, limits, slabs, timeouts, reads, halfClose, handler });
   }
 
   /** A request has arrived. */

@@ -84,15 +84,26 @@ const broken: Record<string, ReadIntoBuffer> = {
       for (let at = 0; at < chunk.length; at += 3) {
         for (let time = 0; time < 2; time += 1) {
           const into = typeof buffer === 'function' ? buffer() : buffer;
-          callback(chunk.copy(into, 0, at, at + 3));
+          callback.call(socket, chunk.copy(into, 0, at, at + 3), into);
         }
       }
     });
     return true;
   },
-  'tells lengths, and writes nothing into the buffer': (socket, _buffer, callback) => {
+  'tells lengths, and writes nothing into the buffer': (socket, buffer, callback) => {
+    const into = typeof buffer === 'function' ? buffer() : buffer;
     socket.on('data', (chunk: Buffer) => {
-      for (let at = 0; at < chunk.length; at += 3) callback(Math.min(3, chunk.length - at));
+      for (let at = 0; at < chunk.length; at += 3)
+        callback.call(socket, Math.min(3, chunk.length - at), into);
+    });
+    return true;
+  },
+  'does not say which socket it was': (socket, buffer, callback) => {
+    socket.on('data', (chunk: Buffer) => {
+      for (let at = 0; at < chunk.length; at += 3) {
+        const into = typeof buffer === 'function' ? buffer() : buffer;
+        callback.call(new net.Socket(), chunk.copy(into, 0, at, at + 3), into);
+      }
     });
     return true;
   },
