@@ -125,15 +125,20 @@ export class StoreDesk implements Desk {
     }
   }
 
-  async stats(): Promise<DeskStats> {
-    let entries = 0;
-    let bytes = 0;
-    for await (const entry of this.entries()) {
-      entries += 1;
-      bytes += entry.bytes;
-    }
-    return { entries, bytes };
+  stats(): Promise<DeskStats> {
+    return statsOf(this.entries());
   }
+}
+
+/** How many there are, and their bytes. */
+export async function statsOf(found: AsyncIterable<StoreEntry>): Promise<DeskStats> {
+  let entries = 0;
+  let bytes = 0;
+  for await (const entry of found) {
+    entries += 1;
+    bytes += entry.bytes;
+  }
+  return { entries, bytes };
 }
 
 /** The host that an entry is found by, or may be the group of: as `selects` and `show` compare it. */

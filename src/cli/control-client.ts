@@ -5,7 +5,16 @@ import type { Milliseconds } from '../base/bytes.js';
 import { Context } from '../base/context.js';
 import { type ErrorCode, errorTable, SallyportError, toSallyportError } from '../base/errors.js';
 import type { StoreEntry } from '../certs/store.js';
-import type { Desk, DeskStats, LeafChoice, Purged, PurgedHosts, Selector, Warmed } from './certs-desk.js';
+import {
+  type Desk,
+  type DeskStats,
+  type LeafChoice,
+  type Purged,
+  type PurgedHosts,
+  type Selector,
+  statsOf,
+  type Warmed,
+} from './certs-desk.js';
 import type { ControlCounters } from './control.js';
 import { type ControlSocket, controlSockets } from './control-paths.js';
 
@@ -84,14 +93,8 @@ export class ControlDesk implements Desk {
     await this.#json('POST', '/forget', hosts === 'all' ? {} : { hosts }, shortPatience);
   }
 
-  async stats(): Promise<DeskStats> {
-    let entries = 0;
-    let bytes = 0;
-    for await (const entry of this.entries()) {
-      entries += 1;
-      bytes += entry.bytes;
-    }
-    return { entries, bytes };
+  stats(): Promise<DeskStats> {
+    return statsOf(this.entries());
   }
 
   async counters(): Promise<ControlCounters> {

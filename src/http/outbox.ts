@@ -8,6 +8,7 @@
 import type { Duplex } from 'node:stream';
 import { TLSSocket } from 'node:tls';
 import type { Bytes, Milliseconds } from '../base/bytes.js';
+import { leanMessage, leanTotal, leanWrite } from '../base/lean-writes.js';
 import { type SlabPool, slabSize } from './slab-pool.js';
 
 /** Up to this size a buffer is cut from Node's own pool, which is cheaper than a slab. */
@@ -15,19 +16,6 @@ const joinLimit: Bytes = 4096;
 
 /** A chunk of this size is a part of a large body: TLS gives 16 KiB at a time, four of them to a read. */
 const bulkChunk: Bytes = 12 * 1024;
-
-/**
- * Node's TLS gathers ciphertext in a ring whose first piece has the size of the handshake's first flight, and at
- * least 1 KiB. A write that does not fit takes a second piece, 16 KiB that are never given back: a third of what an
- * idle connection holds. A record of this much payload fits (22 bytes go around it, RFC 8446 §5.2).
- */
-const leanWrite: Bytes = 1000;
-
-/** Until a TLS connection has sent this much it sends small messages in such writes; then it is worth the 16 KiB. */
-const leanTotal: Bytes = 16 * 1024;
-
-/** More than this at once is sent at once: a write each for its pieces would cost more time than memory is worth. */
-const leanMessage: Bytes = 8 * 1024;
 
 /**
  * A TLS connection begins calm: a slab leaves in such pieces, and its source is paused meanwhile. Node keeps what it took

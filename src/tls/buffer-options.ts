@@ -4,7 +4,7 @@ import type { Bytes } from '../base/bytes.js';
 import { ReadMemory } from '../base/read-memory.js';
 import { userBuffers } from '../base/user-buffer.js';
 import type { LargeReads } from './transport.js';
-import { leanWrite, WriteRules } from './writes.js';
+import { fullWrite, WriteRules } from './writes.js';
 
 export interface BufferOptions {
   /**
@@ -30,7 +30,7 @@ export class Buffers {
 
   /** Throws `ERR_OPTION_VALUE`. `memoryOf`: where memory of a size comes from; of its own by default. */
   constructor(
-    { readBufferSize = 'adaptive', writeBufferSize = leanWrite, budget: given }: BufferOptions,
+    { readBufferSize = 'adaptive', writeBufferSize = fullWrite, budget: given }: BufferOptions,
     memoryOf: (size: Bytes) => ReadMemory = (size) => new ReadMemory(size),
   ) {
     const budget = BufferBudget.from(given);

@@ -7,24 +7,12 @@ import type { Bytes } from '../base/bytes.js';
 import type { BufferBudget } from '../base/budget.js';
 import { SallyportError } from '../base/errors.js';
 import type { Histogram } from '../base/histogram.js';
+import { leanMessage, leanTotal, leanWrite } from '../base/lean-writes.js';
 
 /** One byte less than a full record: with its overhead it fits the smallest buffer that OpenSSL is given. */
-export const leanWrite: Bytes = 16_383;
+export const fullWrite: Bytes = 16_383;
 
 const leastWrite: Bytes = 512;
-
-/**
- * Node's TLS gathers ciphertext in a ring whose first piece has the size of the handshake's first flight, 1 KiB at
- * least. A write that does not fit takes a second piece, 16 KiB and for life. A record of this much payload fits (22
- * bytes go around it, RFC 8446 §5.2).
- */
-const smallWrite: Bytes = 1000;
-
-/** Messages of up to this size go in such writes. More is sent at once: time counts for more than memory then. */
-const smallMessage: Bytes = 8 * 1024;
-
-/** Until a connection has sent this much; then it is worth its 16 KiB. */
-const smallTotal: Bytes = 16 * 1024;
 
 /** How a stream says that a chunk is bytes; the types know encodings of text only. */
 const binary = 'buffer' as BufferEncoding;
@@ -34,7 +22,7 @@ type Chunks = { readonly chunk: Buffer | string; readonly encoding: BufferEncodi
 
 const plain = Socket.prototype;
 
-/** How much a connection has sent in small messages; `smallTotal` or more: it is busy. */
+/** How much a connection has sent in small messages; `leanTotal` or more: it is busy. */
 const sent = Symbol('sent');
 
 type Sender = Socket & { [sent]?: Bytes };
@@ -87,11 +75,11 @@ export class WriteRules {
 
   /** The most that goes in one piece of a message that is so long. */
   #limitOf(socket: Sender, message: Bytes): Bytes {
-    if (this.#limit !== leanWrite) return this.#limit;
+    if (this.#limit !== fullWrite) return this.#limit;
     const before = socket[sent] ?? 0;
-    if (before >= smallTotal) return leanWrite;
-    socket[sent] = message > smallMessage ? smallTotal : before + message;
-    return message > smallMessage ? leanWrite : smallWrite;
+    if (before >= leanTotal) return fullWrite;
+    socket[sent] = message > leanMessage ? leanTotal : before + message;
+    return message > leanMessage ? fullWrite : leanWrite;
   }
 
   /** As many chunks in one go as fit; one that does not fit alone goes in pieces. */

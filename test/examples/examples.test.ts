@@ -20,6 +20,16 @@ interface ChildSigner extends Signer {
 }
 
 /** The proxy and the CA file in the `curl` line that an example printed. */
+async function childSigner(t: TestContext, dir: string): Promise<ChildSigner> {
+  const file = join(process.cwd(), 'examples/child-signer/child-signer.mjs');
+  const { ChildSigner } = (await import(file)) as { ChildSigner: new (file: string) => ChildSigner };
+  const signer = new ChildSigner(join(dir, 'ca-key.pem'));
+  later(t, () => {
+    signer.close();
+  });
+  return signer;
+}
+
 async function proxyOf(t: TestContext, example: Example): Promise<ProxyAgent> {
   const [, uri = '', caFile = ''] = await example.printed(/^curl --proxy (\S+) --cacert '([^']+)' /m);
   const agent = new ProxyAgent({ uri, requestTls: { ca: await readFile(caFile, 'utf8') } });
@@ -111,12 +121,7 @@ describe('examples/', () => {
     const dir = await temporaryDirectory(t);
     await openAuthority({ dir });
     const certificatePem = await readFile(join(dir, 'ca.pem'), 'utf8');
-    const file = join(process.cwd(), 'examples/child-signer/child-signer.mjs');
-    const { ChildSigner } = (await import(file)) as { ChildSigner: new (file: string) => ChildSigner };
-    const signer = new ChildSigner(join(dir, 'ca-key.pem'));
-    later(t, () => {
-      signer.close();
-    });
+    const signer = await childSigner(t, dir);
     const minter = new Minter({ issuer: authorityFrom({ certificatePem, signer, dir }) });
     later(t, () => {
       minter.close();
@@ -173,12 +178,7 @@ describe('examples/', () => {
     const dir = await temporaryDirectory(t);
     await openAuthority({ dir });
     const certificatePem = await readFile(join(dir, 'ca.pem'), 'utf8');
-    const file = join(process.cwd(), 'examples/child-signer/child-signer.mjs');
-    const { ChildSigner } = (await import(file)) as { ChildSigner: new (file: string) => ChildSigner };
-    const signer = new ChildSigner(join(dir, 'ca-key.pem'));
-    later(t, () => {
-      signer.close();
-    });
+    const signer = await childSigner(t, dir);
     const scene = await Scene.open(t, { authority: authorityFrom({ certificatePem, signer, dir }) });
     assert.equal(scene.proxy.ca.pem, certificatePem);
     const origin = await scene.tlsOrigin();
