@@ -40,16 +40,23 @@ export function authorityPaths(directory: string): AuthorityPaths {
  * one of the files is missing or no file, `ERR_CA_DIR` when they cannot be read.
  */
 export async function readPair(paths: AuthorityPaths): Promise<AuthorityPair | undefined> {
-  const atOnce = await readBoth(paths);
-  if (isPair(atOnce)) return atOnce;
-  // Somebody may be between the first file and the second, or have finished both since we looked.
-  await finishPending(paths);
-  const files = await readBoth(paths);
-  if (isPair(files)) return files;
-  if (files.certificatePem === undefined && files.keyPem === undefined) return undefined;
-  const [found, missing] =
-    files.keyPem === undefined ? [paths.certificate, paths.key] : [paths.key, paths.certificate];
-  throw new SallyportError('ERR_CA_BROKEN', `${found} is there, but ${missing} is missing`);
+  let before = await readBoth(paths);
+  while (!isPair(before)) {
+    // Somebody may be between the first file and the second, or have finished both since we looked.
+    await finishPending(paths);
+    const files = await readBoth(paths);
+    if (isPair(files)) return files;
+    if (files.certificatePem === undefined && files.keyPem === undefined) return undefined;
+    const [found, missing] =
+      files.keyPem === undefined ? [paths.certificate, paths.key] : [paths.key, paths.certificate];
+    // Only a file that was there before the pending one was looked for has lost its other half. One that
+    // came after belongs to a pair that somebody is putting in place at this moment: the next look tells.
+    if (before.certificatePem !== undefined || before.keyPem !== undefined) {
+      throw new SallyportError('ERR_CA_BROKEN', `${found} is there, but ${missing} is missing`);
+    }
+    before = files;
+  }
+  return before;
 }
 
 /**

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { X509Certificate, createHash, createPrivateKey } from 'node:crypto';
+import fs from 'node:fs';
 import {
   chmod,
   copyFile,
@@ -13,6 +14,7 @@ import {
   symlink,
   writeFile,
 } from 'node:fs/promises';
+import { syncBuiltinESMExports } from 'node:module';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -146,6 +148,37 @@ test('what a process left unfinished when it died, the next one finishes', async
     const { fingerprint256 } = await openAuthority({ dir });
     assert.equal(fingerprint256, model.fingerprint256);
   }
+});
+
+test('a pair that somebody puts in place between two looks is no broken one', async (t) => {
+  const root = await temporaryDirectory(t);
+  const model = await openAuthority({ dir: join(root, 'model') });
+  const key = await readFile(model.paths.key, 'utf8');
+  const pair = key + (await readFile(model.paths.certificate, 'utf8'));
+  const dir = join(root, 'ca');
+  await mkdir(dir);
+  // The other process has made its key's name, and not yet its certificate's, when we have just seen that
+  // no pair is pending.
+  const { open } = fs.promises;
+  let looks = 0;
+  t.after(() => {
+    fs.promises.open = open;
+    syncBuiltinESMExports();
+  });
+  fs.promises.open = async (path, ...rest) => {
+    try {
+      return await open(path, ...rest);
+    } finally {
+      if (String(path) === join(dir, '.ca-pending.pem') && (looks += 1) === 1) {
+        await writeFile(join(dir, '.ca-pending.pem'), pair, { mode: 0o600 });
+        await writeFile(join(dir, 'ca-key.pem'), key, { mode: 0o600 });
+      }
+    }
+  };
+  syncBuiltinESMExports();
+  const { fingerprint256 } = await openAuthority({ dir, create: false });
+  assert.equal(looks, 2);
+  assert.equal(fingerprint256, model.fingerprint256);
 });
 
 /** A fresh CA whose files a test may spoil. */
