@@ -17,6 +17,9 @@ export const TARGETS = [
   { mode: 'keepalive', than: 'haproxy', most: 2, node: 24 },
   { mode: 'fresh', than: 'goproxy', most: 1, node: 24 },
   { mode: 'fresh', than: 'mockttp', most: 0.12, node: 24 },
+  { mode: 'cold', than: 'goproxy', most: 1, node: 24 },
+  { mode: 'cold', than: 'mockttp', most: 0.2, node: 24 },
+  { mode: 'cold', than: 'goproxy-rsa', most: 1 / 40, node: 24 },
   { mode: 'resumed', thanMode: 'fresh', most: 0.6, node: 24 },
   ...['bulk', 'upload'].flatMap((mode) => [
     { mode, than: 'goproxy', most: 1, node: 24 },

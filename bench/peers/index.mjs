@@ -7,6 +7,7 @@ import { nginx } from './nginx.mjs';
 import { plain } from './plain.mjs';
 import { raw } from './raw.mjs';
 import { sallyport } from './sallyport.mjs';
+import { goproxyRsa } from './store.mjs';
 
 /**
  * @typedef {object} Peer
@@ -50,7 +51,7 @@ import { sallyport } from './sallyport.mjs';
  */
 
 /** @type {readonly Peer[]} */
-export const PEERS = [sallyport, plain, raw, mockttp, mitmproxy, haproxy, nginx, goproxy];
+export const PEERS = [sallyport, plain, raw, mockttp, mitmproxy, haproxy, nginx, goproxy, goproxyRsa];
 
 /** Peers that are measured when none are named. */
 export const DEFAULT_PEERS = ['sallyport', 'plain', 'raw', 'mockttp'];

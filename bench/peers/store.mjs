@@ -16,6 +16,9 @@ export const STORE_PEERS = [
   goproxyPeer('store', 'goproxy + a store'),
 ];
 
+/** The last of them where hosts are new: what RSA costs a proxy that makes one key a host. */
+export const goproxyRsa = { ...goproxyPeer('store', 'goproxy-rsa'), modes: ['cold'] };
+
 /** @param {import('./index.mjs').Setup} setup */
 async function startSallyport(setup) {
   const launch = /** @type {typeof setup.launch} */ (

@@ -1,10 +1,8 @@
 /** A cache bounded in bytes that still finds what it dropped for as long as somebody else uses it. */
 import type { Bytes } from '../base/bytes.js';
 
-/**
- * What an `Identity` takes without a context of its own: four strings of PEM, of which the chain is the longest.
- */
-export const identityBytes: Bytes = 6 * 1024;
+/** What an `Identity` takes beside its PEM and without a context of its own. */
+export const identityBytes: Bytes = 1024;
 
 /**
  * What a `SecureContext` with its leaf and a CA of one certificate takes, nearly all of it outside JavaScript's
@@ -101,6 +99,11 @@ export class WeakLru<T extends object> {
   /** Of what is at hand, and of what was dropped and may be found again. */
   keys(): readonly string[] {
     return [...this.#entries.keys(), ...this.#dropped.keys()];
+  }
+
+  /** What is at hand. */
+  *values(): Generator<T> {
+    for (const { value } of this.#entries.values()) yield value;
   }
 
   clear(): void {

@@ -2,6 +2,7 @@
 import { type CertificateKey, identify, type StoreEntry } from './store.js';
 import type { ListedEntry, StoreBackend } from './store-backend.js';
 import { describeEntry } from './stored-entry.js';
+import { stateOf } from './validity.js';
 
 /** The key of entries for which neither their names nor their contents tell one. */
 const unknownKey: CertificateKey = { host: '?', authority: '?', profile: 'p256' };
@@ -23,7 +24,7 @@ function describe(listed: ListedEntry, now: number): StoreEntry {
     return { key, state: 'broken', problem: `it belongs to ${described.key.host}`, bytes };
   }
   const { certificatePem, serial, notBefore, notAfter } = described;
-  const state = now < notAfter ? 'valid' : 'expired';
+  const state = stateOf(described, now);
   return { key: described.key, state, bytes, certificatePem, serial, notBefore, notAfter };
 }
 

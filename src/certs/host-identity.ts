@@ -1,6 +1,7 @@
 /** The identity of one host, and which TLS context its next connection is made from. */
 import { hash } from 'node:crypto';
 import { type SecureContext, type SecureContextOptions, createSecureContext } from 'node:tls';
+import type { Milliseconds } from '../base/bytes.js';
 import { SallyportError, toSallyportError } from '../base/errors.js';
 import type { ServedLeaf, SharedContexts } from './shared-context.js';
 import type { LeafMaterial } from './store.js';
@@ -64,12 +65,13 @@ interface Own {
 export class HostIdentity implements Identity, ServedLeaf {
   readonly host: string;
   readonly certificatePem: string;
-  readonly chainPem: string;
   readonly privateKeyPem: string;
   readonly serial: string;
   readonly notBefore: number;
   readonly notAfter: number;
   readonly sessionIdContext: string;
+  /** When it was made, by `performance.now()`. */
+  readonly born: Milliseconds = performance.now();
   /** Epoch milliseconds; from then on a newer one is looked for. */
   renewAt: number;
   readonly #workshop: Workshop;
@@ -80,7 +82,6 @@ export class HostIdentity implements Identity, ServedLeaf {
   constructor(host: string, material: LeafMaterial, renewAt: number, workshop: Workshop) {
     this.host = host;
     this.certificatePem = material.certificatePem;
-    this.chainPem = material.certificatePem + workshop.chainPem;
     this.privateKeyPem = material.privateKeyPem;
     this.serial = material.serial;
     this.notBefore = material.notBefore;
@@ -90,6 +91,11 @@ export class HostIdentity implements Identity, ServedLeaf {
     this.sessionIdContext = hash('sha256', `${workshop.fingerprint} ${host}`, 'base64url').slice(0, 32);
     // The connection that this is made for follows, and finds the leaf set.
     this.contextNow();
+  }
+
+  /** Put together when it is read: most hosts come to be without it, and it is the largest of what they would keep. */
+  get chainPem(): string {
+    return this.certificatePem + this.#workshop.chainPem;
   }
 
   /** Whether it has a context of its own. */

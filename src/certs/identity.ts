@@ -5,19 +5,18 @@
  * not. `Identities` keeps the identities that were used last. One that it drops lives on in its connections, is
  * found again while they last, and goes with them; one that it replaced is not found again.
  */
-import type { SecureContextOptions } from 'node:tls';
-import type { Bytes, Milliseconds } from '../base/bytes.js';
+import type { Milliseconds } from '../base/bytes.js';
 import type { Events } from '../base/events.js';
-import type { Authority } from './authority.js';
 import { isPromise } from './awaiting.js';
 import { WeakLru } from './contexts.js';
+import { isForOneOf, Underway } from './forgetting.js';
 import { type Identity, HostIdentity, type Workshop } from './host-identity.js';
 import type { ContextCounters, IdentityCounters } from './identity-counters.js';
+import type { IdentitiesOptions, LeafAuthority } from './identity-options.js';
 import { identityWeight } from './identity-weight.js';
 import type { CertificateHandle } from './intern.js';
-import type { KeyProfile } from './leaf-keys.js';
 import { MemoryStore } from './memory-store.js';
-import { type Issuer, type LeafSubject, Minter } from './mint.js';
+import { type LeafSubject, Minter } from './mint.js';
 import { mirroredSubject } from './mirror.js';
 import { type CertificateName, certificateName } from './names.js';
 import { SharedContexts } from './shared-context.js';
@@ -27,45 +26,6 @@ import { type CertificateStore, type FetchOptions, type LeafMaterial, renewalTim
 import { TicketKeys } from './ticket-keys.js';
 import { isCurrent, requireCurrent } from './validity.js';
 import type { WildcardGroups } from './wildcards.js';
-
-/** What identities need of an authority. */
-export type LeafAuthority = Issuer &
-  Pick<Authority, 'chainPem' | 'fingerprint256'> &
-  Partial<Pick<Authority, 'nameConstrained'>>;
-
-export interface IdentitiesOptions {
-  readonly authority: LeafAuthority;
-  /**
-   * Where leaves come from. Default: a `MemoryStore`, closed by `close`; one that is given stays its owner's.
-   */
-  readonly store?: CertificateStore;
-  /** Default `p256`. */
-  readonly profile?: KeyProfile;
-  /**
-   * Which leaf serves a host, from `loadWildcardGroups`; default: each host its own. Hosts of one group share the
-   * leaf and nothing else: each has its own session id context, so that no session crosses from one to another.
-   */
-  readonly wildcards?: WildcardGroups;
-  /**
-   * What identities and their contexts may take: 6 KiB for a host, and 44 when it has a context of its own.
-   * Default 32 MiB, which is about 5,400 hosts, or 670 with contexts.
-   */
-  readonly capacity?: Bytes;
-  /** Settings for every context, such as `ciphers` or `ecdhCurve`; what is left out is set here. */
-  readonly context?: Omit<
-    SecureContextOptions,
-    'key' | 'cert' | 'pfx' | 'ca' | 'secureProtocol' | 'ticketKeys' | 'sessionIdContext'
-  >;
-  /**
-   * What session tickets are sealed with. Instances with the same keys and CA, such as those of several workers,
-   * resume each other's sessions. Default: keys of this instance, new ones every 12 hours.
-   */
-  readonly ticketKeys?: TicketKeys;
-  /** Where `certificate.made` is told. */
-  readonly events?: Events;
-  /** The time in epoch milliseconds; default `Date.now`. */
-  readonly now?: () => number;
-}
 
 /** What an identity is made from. */
 interface Wanted {
@@ -93,6 +53,8 @@ export class Identities {
   /** How an identity that mirrors is made again. */
   readonly #mirrored = new WeakMap<HostIdentity, Wanted>();
   readonly #flights = new SingleFlight<HostIdentity>();
+  /** What the store was asked for, by `Wanted.id`. */
+  readonly #underway = new Underway();
   readonly #counters = { hits: 0, made: 0, renewed: 0, minted: 0 };
   #prepared: Promise<boolean> | undefined;
   #closed = false;
@@ -190,18 +152,19 @@ export class Identities {
 
   /**
    * Has the store asked again for what is at hand: for these hosts, as `CertificateKey.host` spells them, with all
-   * that share the leaf of a group; without `hosts` for all. Connections keep what they have. To be called when
-   * entries were removed from the store. It may be because their key leaked: what is minted from now on has a new one.
+   * that share the leaf of a group; without `hosts` for all. The store forgets what it has in this process, too, and
+   * who waits is given what comes after. Connections keep what they have. To be called when entries were removed from
+   * what processes share. It may be because their key leaked: what is minted from now on has a new one. Rejects as
+   * the store does.
    */
-  forget(hosts?: readonly string[]): void {
-    if (hosts?.length !== 0) this.#minter.forgetKey();
-    const gone = hosts && new Set(hosts.map((host) => host.replace(/\/.*/s, '')));
-    for (const key of this.#identities.keys()) {
-      const host = key.replace(/\/.*/s, '');
-      const isGone =
-        !gone || gone.has(host) || gone.has(this.#wildcards?.(certificateName(host)).host ?? host);
-      if (isGone) this.#identities.delete(key);
-    }
+  async forget(hosts?: readonly string[]): Promise<void> {
+    if (hosts?.length === 0) return;
+    this.#minter.forgetKey();
+    const isGone = isForOneOf(hosts);
+    this.#drop(isGone);
+    await this.#store.forget?.(({ host }) => isGone(host));
+    // What the store gave before it was done.
+    this.#drop(isGone);
   }
 
   get counters(): IdentityCounters {
@@ -250,6 +213,14 @@ export class Identities {
     );
   }
 
+  /** Drops the identities whose leaf `isGone` says so of, and has those under way obtained again. */
+  #drop(isGone: (stored: string) => boolean): void {
+    const isGoneHere = (id: string): boolean =>
+      isGone(id) || isGone(this.#plain(certificateName(id.replace(/\/.*/s, ''))).stored);
+    this.#underway.forget(isGoneHere);
+    for (const id of this.#identities.keys()) if (isGoneHere(id)) this.#identities.delete(id);
+  }
+
   #plain(name: CertificateName): Wanted {
     // Hosts of one group share the leaf; the session id context is each host's own.
     const leaf = this.#wildcards?.(name) ?? name;
@@ -264,9 +235,11 @@ export class Identities {
   ): HostIdentity | Promise<HostIdentity> {
     const { profile } = this.#minter;
     const key = { host: wanted.stored, authority: this.#authority.fingerprint256, profile };
-    const material = this.#store.fetch(key, (options) => this.#mint(wanted.subject(), options), work);
-    if (!isPromise(material)) return this.#make(wanted, material, old);
-    return material.then((arrived) => this.#make(wanted, arrived, old));
+    return this.#underway.run(
+      wanted.id,
+      () => this.#store.fetch(key, (options) => this.#mint(wanted.subject(), options), work),
+      (material) => this.#make(wanted, material, old),
+    );
   }
 
   #mint(subject: LeafSubject, options: FetchOptions): LeafMaterial | Promise<LeafMaterial> {

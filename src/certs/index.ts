@@ -9,8 +9,9 @@ export {
   openAuthority,
 } from './authority.js';
 export type { AuthorityPaths } from './authority-files.js';
-export { Identities, type IdentitiesOptions, type LeafAuthority } from './identity.js';
+export { Identities } from './identity.js';
 export type { ContextCounters, IdentityCounters } from './identity-counters.js';
+export type { IdentitiesOptions, LeafAuthority } from './identity-options.js';
 export { type FileStoreOptions, openFileStore } from './file-store.js';
 export {
   type CertificateHandle,

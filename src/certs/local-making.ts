@@ -73,7 +73,7 @@ export class LocalMaking {
 
   /** The same for all keys that `isGone` says were removed from the place. */
   forgetAll(isGone: (key: CertificateKey) => boolean): void {
-    this.#fallback.remove(isGone);
+    this.#fallback.forget(isGone);
   }
 
   close(): void {
@@ -91,8 +91,12 @@ export class LocalMaking {
       const failure = this.#failures.find(id);
       if (failure !== undefined) throw failure as Error;
       throwIfAborted(work.signal);
+      let asOf: number;
       try {
-        made = await this.make(task);
+        do {
+          asOf = task.forgotten;
+          made = await this.make(task);
+        } while (asOf !== task.forgotten);
       } catch (error) {
         if (!task.left()) {
           this.failed(task, error);

@@ -1,8 +1,8 @@
 /** The default store: leaf certificates in this process, until they end or their room is needed. */
 import type { Bytes, Milliseconds } from '../base/bytes.js';
 import { SallyportError, toSallyportError } from '../base/errors.js';
-import { isPromise } from './awaiting.js';
 import { Failures } from './failures.js';
+import { Underway } from './forgetting.js';
 import type { KeyProfile } from './leaf-keys.js';
 import { SingleFlight, type Work } from './single-flight.js';
 import {
@@ -18,7 +18,7 @@ import {
   type StoreEntry,
   type StoreReport,
 } from './store.js';
-import { isCurrent, requireCurrent } from './validity.js';
+import { isCurrent, requireCurrent, stateOf } from './validity.js';
 
 export interface MemoryStoreOptions {
   /** What the entries may take; default 32 MiB, which is about 22,000 P-256 leaves. */
@@ -58,6 +58,8 @@ export class MemoryStore implements InspectableStore {
   /** In order of use, the longest unused first. */
   readonly #entries = new Map<string, Entry>();
   readonly #flights = new SingleFlight<LeafMaterial>();
+  /** By `identify`: generations, and questions to the store behind. */
+  readonly #underway = new Underway();
   readonly #failures: Failures;
   readonly #counters = {
     bytes: 0,
@@ -68,6 +70,7 @@ export class MemoryStore implements InspectableStore {
     renewed: 0,
     evicted: 0,
   };
+  #newestKey = '';
   #closed = false;
 
   constructor({ capacity = 32 * 1024 * 1024, now = Date.now, report }: MemoryStoreOptions = {}) {
@@ -135,19 +138,25 @@ export class MemoryStore implements InspectableStore {
     // A copy: a fetch of what was just listed moves it to the end, where it would be listed again.
     for (const [id, { material, bytes }] of Array.from(this.#entries)) {
       const { certificatePem, serial, notBefore, notAfter } = material;
-      const state = this.#now() < notAfter ? 'valid' : 'expired';
+      const state = stateOf(material, this.#now());
       yield { key: keyOf(id), state, bytes, certificatePem, serial, notBefore, notAfter };
     }
   }
 
-  /** Removes all entries that `isGone` says so of, and what is remembered of failures stays. */
-  remove(isGone: (key: CertificateKey) => boolean): void {
-    for (const [id, entry] of this.#entries) if (isGone(keyOf(id))) this.#drop(id, entry);
+  /**
+   * Removes all entries that `isGone` says so of; of what is under way, see `CertificateStore.forget`. What is
+   * remembered of failures stays.
+   */
+  forget(isGone: (key: CertificateKey) => boolean): void {
+    const isGoneHere = (id: string): boolean => isGone(keyOf(id));
+    this.#underway.forget(isGoneHere);
+    for (const [id, entry] of this.#entries) if (isGoneHere(id)) this.#drop(id, entry);
   }
 
-  /** What is being generated meanwhile becomes an entry all the same. */
+  /** What is being generated meanwhile is generated again. */
   delete(key: CertificateKey): Promise<boolean> {
     const id = identify(key);
+    this.#underway.forget((other) => other === id);
     const entry = this.#entries.get(id);
     if (entry) this.#drop(id, entry);
     return Promise.resolve(entry !== undefined);
@@ -199,11 +208,12 @@ export class MemoryStore implements InspectableStore {
     generate: (options: Options) => LeafMaterial | Promise<LeafMaterial>,
     options: Options,
   ): LeafMaterial | Promise<LeafMaterial> {
-    // Work that was put off may find that nobody wants it any more.
-    if (this.#closed) throw new SallyportError('ERR_CANCELLED', 'the store was closed');
-    const outcome = generate(options);
-    if (isPromise(outcome)) return outcome.then((material) => this.#accept(id, material));
-    return this.#accept(id, outcome);
+    const work = (): LeafMaterial | Promise<LeafMaterial> => {
+      // Work that was put off may find that nobody wants it any more.
+      if (this.#closed) throw new SallyportError('ERR_CANCELLED', 'the store was closed');
+      return generate(options);
+    };
+    return this.#underway.run(id, work, (material) => this.#accept(id, material));
   }
 
   /** Makes `material` the entry, unless the one that is there lasts as long. */
@@ -230,7 +240,7 @@ export class MemoryStore implements InspectableStore {
     const old = this.#entries.get(id);
     if (old) this.#drop(id, old);
     const certificatePem = flat(texts.certificatePem);
-    const privateKeyPem = flat(texts.privateKeyPem);
+    const privateKeyPem = this.#keyOnce(texts.privateKeyPem);
     const material = { certificatePem, privateKeyPem, notBefore, notAfter, serial: flat(texts.serial) };
     const bytes = entryOverhead + id.length + certificatePem.length + privateKeyPem.length;
     if (bytes > this.#capacity) return material;
@@ -241,6 +251,12 @@ export class MemoryStore implements InspectableStore {
       this.#counters.evicted += 1;
     }
     return material;
+  }
+
+  /** The text of a key, which many leaves that were made one after another have in common, once for all of them. */
+  #keyOnce(pem: string): string {
+    if (this.#newestKey !== pem) this.#newestKey = flat(pem);
+    return this.#newestKey;
   }
 
   /** The entry, if it can be served: it is now the last one used. */

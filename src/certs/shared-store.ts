@@ -62,6 +62,8 @@ export class SharedStore implements InspectableStore {
   readonly #local: LocalMaking;
   readonly #sharing: Sharing;
   readonly #flights = new SingleFlight<Outcome>();
+  /** Fetches that lead their flights, and renewals. */
+  readonly #underway = new Set<Task>();
   /** Keys that are renewed in the background. */
   readonly #renewing = new Set<string>();
   readonly #returns: LeaseReturns;
@@ -124,7 +126,7 @@ export class SharedStore implements InspectableStore {
       (work) => {
         leads = true;
         const left = (): boolean => work.signal.aborted || options?.signal?.aborted === true;
-        return this.#track(this.#obtain({ key, id, generate, work, left, renews: false }));
+        return this.#track(this.#obtain({ key, id, generate, work, left, renews: false, forgotten: 0 }));
       },
       options,
     );
@@ -141,12 +143,29 @@ export class SharedStore implements InspectableStore {
   /** Rejects with `ERR_STORE_UNAVAILABLE`. */
   async delete(key: CertificateKey): Promise<boolean> {
     const here = await this.#local.forget(key);
-    return (await deleteEntry(this.#backend, key)) || here;
+    try {
+      return (await deleteEntry(this.#backend, key)) || here;
+    } finally {
+      this.#startAnew((other) => identify(other) === identify(key));
+    }
   }
 
-  /** Drops what was made here while the place could not be reached: see `CertificateStore.forget`. */
+  /**
+   * Drops what was made here while the place could not be reached: see `CertificateStore.forget`. What was made before
+   * and comes to be stored after is removed.
+   */
   forget(isGone: (key: CertificateKey) => boolean): void {
     this.#local.forgetAll(isGone);
+    this.#startAnew(isGone);
+  }
+
+  /** Has what is under way read, or made, again. */
+  #startAnew(isGone: (key: CertificateKey) => boolean): void {
+    for (const task of this.#underway) {
+      if (!isGone(task.key)) continue;
+      task.forgotten += 1;
+      task.made = undefined;
+    }
   }
 
   async close(): Promise<void> {
@@ -173,6 +192,15 @@ export class SharedStore implements InspectableStore {
 
   async #obtain(task: Task): Promise<Outcome> {
     this.#lastKey = task.key;
+    this.#underway.add(task);
+    try {
+      return await this.#shareOrMake(task);
+    } finally {
+      this.#underway.delete(task);
+    }
+  }
+
+  async #shareOrMake(task: Task): Promise<Outcome> {
     try {
       if (!this.#outage.lasts) return await this.#sharing.share(task);
     } catch (error) {
@@ -186,12 +214,13 @@ export class SharedStore implements InspectableStore {
     if (this.#renewing.has(id) || this.#context.closed) return;
     this.#renewing.add(id);
     const work = this.#context;
-    const task: Task = { key, id, generate, work, left: () => work.closed, renews: true };
+    const task: Task = { key, id, generate, work, left: () => work.closed, renews: true, forgotten: 0 };
     void this.#track(this.#renew(task));
   }
 
   async #renew(task: Task): Promise<void> {
     const { key, id } = task;
+    this.#underway.add(task);
     try {
       const lease = await this.#outage.ask(() => this.#backend.acquire(key, this.#lease));
       if (lease) await this.#sharing.lead(task, lease);
@@ -205,6 +234,7 @@ export class SharedStore implements InspectableStore {
       });
     } finally {
       this.#renewing.delete(id);
+      this.#underway.delete(task);
     }
   }
 }

@@ -55,7 +55,7 @@ export class Sharing {
     const { key, work } = task;
     let before: StoredFailure | undefined;
     for (let attempt = 0, waited = false; ; attempt += 1, waited = true) {
-      const state = await outage.ask(() => backend.read(key));
+      const state = await this.#read(task);
       const found = this.#examine(key, state);
       if (found.kind === 'usable') {
         local.superseded(key);
@@ -87,10 +87,11 @@ export class Sharing {
   async lead(task: Task, lease: Lease): Promise<Outcome | undefined> {
     const { backend, outage, returns, local, counts, sealer, now } = this.#options;
     const { key } = task;
+    let asOf: number;
     let state: StoredState;
     let found: Found;
     try {
-      state = await outage.ask(() => backend.read(key));
+      state = await this.#read(task);
       found = this.#examine(key, state);
       if (found.kind === 'usable' && !(task.renews && found.due)) {
         await returns.release(lease);
@@ -104,21 +105,41 @@ export class Sharing {
       throw error;
     }
     if (found.kind === 'broken') this.#reportBroken(key, found.problem);
+    let made: LeafMaterial;
     let entry: Buffer;
     try {
-      task.made ??= local.leftOver(task) ?? (await this.#generate(task, lease));
-      entry = encodeEntry(key, task.made, sealer, now());
+      do {
+        asOf = task.forgotten;
+        made = task.made ?? local.leftOver(task) ?? (await this.#generate(task, lease));
+      } while (asOf !== task.forgotten);
+      task.made = made;
+      entry = encodeEntry(key, made, sealer, now());
     } catch (error) {
       await this.#fail(task, lease, error, state.failure);
       throw error;
     }
-    const { notAfter } = task.made;
+    const { notAfter } = made;
     const expiry = { notAfter, replaced: state.entry };
     if (!(await returns.settle(lease, () => lease.commit(entry, expiry)))) return undefined;
     outage.proven();
+    if (asOf !== task.forgotten) {
+      // It was removed before it was there.
+      await outage.ask(() => backend.delete(key));
+      return undefined;
+    }
     if (found.kind === 'usable') counts.renewed += 1;
     await local.forget(key);
-    return { material: task.made, from: 'here' };
+    return { material: made, from: 'here' };
+  }
+
+  /** What is there, read after the key was forgotten for the last time. */
+  async #read(task: Task): Promise<StoredState> {
+    const { backend, outage } = this.#options;
+    for (;;) {
+      const asOf = task.forgotten;
+      const state = await outage.ask(() => backend.read(task.key));
+      if (asOf === task.forgotten) return state;
+    }
   }
 
   #examine(key: CertificateKey, { entry }: StoredState): Found {

@@ -13,7 +13,9 @@ export interface Task {
   readonly left: () => boolean;
   readonly renews: boolean;
   /** What `generate` made, until it is stored. */
-  made?: LeafMaterial;
+  made?: LeafMaterial | undefined;
+  /** How often its key was forgotten: what was read or made before the last time is not to be used. */
+  forgotten: number;
 }
 
 export interface Outcome {

@@ -90,8 +90,9 @@ export interface CertificateStore {
   ): LeafMaterial | Promise<LeafMaterial>;
 
   /**
-   * For stores that keep something of their own beside what is shared: drops that, for the keys that `isGone`
-   * says were removed there by others. What is shared stays as it is.
+   * For stores that keep something in this process, such as memory, in front of what is shared or in place of it:
+   * drops that, for the keys that `isGone` says so of. What of them is under way is obtained anew: who waits for it,
+   * and who comes later, gets nothing from before. What is shared stays as it is: it was removed there by others.
    */
   forget?(isGone: (key: CertificateKey) => boolean): void | Promise<void>;
 
@@ -105,7 +106,8 @@ export interface CertificateStore {
 /** What a store tells of one entry, without its key. */
 export interface StoreEntry {
   readonly key: CertificateKey;
-  readonly state: 'valid' | 'expired' | 'broken';
+  /** `not-yet-valid`: it was made while a clock was ahead, and is not served. */
+  readonly state: 'valid' | 'not-yet-valid' | 'expired' | 'broken';
   /** Why it is broken. */
   readonly problem?: string;
   /** What it takes where it is kept. */

@@ -62,11 +62,11 @@ export class TieredStore implements InspectableStore {
     return inspected || front;
   }
 
-  /** Drops what `isGone` says was removed from where entries live, here and in what `back` has of its own. */
+  /** Drops what is in memory, and what `back` keeps in this process: see `CertificateStore.forget`. */
   async forget(isGone: (key: CertificateKey) => boolean): Promise<void> {
     // The back first, as in `delete`.
     await this.#back.forget?.(isGone);
-    this.#front.remove(isGone);
+    this.#front.forget(isGone);
   }
 
   /**

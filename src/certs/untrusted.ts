@@ -1,7 +1,7 @@
 /** A CA that nobody trusts, for leaves that are to be refused. */
 import { X509Certificate, createPrivateKey } from 'node:crypto';
 import { readCertificateFields } from './certificate-fields.js';
-import type { LeafAuthority } from './identity.js';
+import type { LeafAuthority } from './identity-options.js';
 import { makeRoot } from './root.js';
 import { localSigner } from './signer.js';
 import { keyIdentifier } from './x509.js';

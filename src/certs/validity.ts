@@ -11,6 +11,12 @@ export function isCurrent({ notBefore, notAfter }: Validity, now: number): boole
   return notBefore <= now && now < notAfter;
 }
 
+/** The same as a word, for people. */
+export function stateOf(validity: Validity, now: number): 'valid' | 'expired' | 'not-yet-valid' {
+  if (isCurrent(validity, now)) return 'valid';
+  return now < validity.notAfter ? 'not-yet-valid' : 'expired';
+}
+
 /** Throws `ERR_LEAF_CERTIFICATE` when `material` cannot be served. `which` begins the message. */
 export function requireCurrent(material: Validity, now: number, which: string): void {
   if (now >= material.notAfter)

@@ -71,8 +71,11 @@ export interface StoreDeskOptions {
   readonly fetchFrom?: CertificateStore;
   /** What `warm` makes where it is not told. */
   readonly leaves?: LeafChoice;
-  /** Told before `purge` resolves. Must not throw. */
-  readonly purged?: (hosts: PurgedHosts) => void | Promise<void>;
+  /**
+   * Has those who make or serve certificates of the store drop what they have of these hosts, and the key that they
+   * make new ones with. Asked before `purge` resolves. Must not throw.
+   */
+  readonly forget?: (hosts: PurgedHosts) => void | Promise<void>;
 }
 
 /** The desk of a store of this process, which stays its owner's. */
@@ -88,7 +91,21 @@ export class StoreDesk implements Desk {
   }
 
   async purge(selector: Selector): Promise<Purged> {
-    const { store, purged } = this.#options;
+    const { forget } = this.#options;
+    const removed = await this.#remove(selector);
+    await forget?.(purgedHosts(selector, removed));
+    if (forget && selector.kind !== 'expired') {
+      // Until all were told, one of them may have put there what has the old key, and others may have taken it.
+      const late = await this.#remove(selector);
+      if (late.length > 0) await forget(purgedHosts(selector, late));
+    }
+    const groups = selector.kind === 'host' ? removed.filter((host) => isGroupOf(host, selector.host)) : [];
+    return { removed: removed.length, groups: [...new Set(groups)] };
+  }
+
+  /** The hosts of what was removed. */
+  async #remove(selector: Selector): Promise<readonly string[]> {
+    const { store } = this.#options;
     const removed: string[] = [];
     for await (const entry of store.entries()) {
       if (!selects(selector, entry)) continue;
@@ -96,9 +113,7 @@ export class StoreDesk implements Desk {
       const isGone = await (entry.remove?.() ?? store.delete(entry.key));
       if (isGone) removed.push(entry.key.host);
     }
-    await purged?.(purgedHosts(selector, removed));
-    const groups = selector.kind === 'host' ? removed.filter((host) => isGroupOf(host, selector.host)) : [];
-    return { removed: removed.length, groups: [...new Set(groups)] };
+    return removed;
   }
 
   async warm(
@@ -164,7 +179,7 @@ function selects(selector: Selector, entry: StoreEntry): boolean {
     case 'all':
       return true;
     case 'expired':
-      return entry.state !== 'valid';
+      return entry.state === 'expired' || entry.state === 'broken';
     case 'host':
       return isFor(entry.key, selector.host);
   }

@@ -110,12 +110,14 @@ async function withDesk<T>(typed: Where, work: (desk: Desk) => Promise<T>): Prom
   };
   const store = await openSharedStore(choice, { authority: fingerprint256, sealer, report });
   try {
-    const purged = async (hosts: PurgedHosts): Promise<void> => {
+    const told = new Set<string>();
+    const forget = async (hosts: PurgedHosts): Promise<void> => {
       for (const problem of await forgetInProxies(caDir, hosts)) {
-        notice(`WARNING: a proxy may go on with what it has at hand: ${problem}`);
+        if (!told.has(problem)) notice(`WARNING: a proxy may go on with what it has at hand: ${problem}`);
+        told.add(problem);
       }
     };
-    return await work(new StoreDesk({ store, authority, purged }));
+    return await work(new StoreDesk({ store, authority, forget }));
   } finally {
     await store.close();
   }

@@ -110,6 +110,16 @@ const proxyOptions = {
   } satisfies List<Setting<keyof Limits>>,
 } as const;
 
+const store = {
+  kind: 'value',
+  placeholder: 'STORE',
+  about:
+    'Where leaf certificates are kept: memory, file:DIR (shared by the processes of a machine), or redis://HOST:PORT (by machines). Private keys are sealed there. SALLYPORT_STORE in the environment says it too, which keeps a password out of the list of processes.',
+  parse: parseStore,
+  default: 'memory',
+  environment: storeVariable,
+} as const satisfies Value<StoreChoice>;
+
 const logFormat = {
   kind: 'value',
   placeholder: 'FORMAT',
@@ -151,15 +161,7 @@ const run = {
       default: '8080',
     } satisfies Value<number>,
     ...proxyOptions,
-    store: {
-      kind: 'value',
-      placeholder: 'STORE',
-      about:
-        'Where leaf certificates are kept: memory, file:DIR (shared by the processes of a machine), or redis://HOST:PORT (by machines). Private keys are sealed there. SALLYPORT_STORE in the environment says it too, which keeps a password out of the list of processes.',
-      parse: parseStore,
-      default: 'memory',
-      environment: storeVariable,
-    } satisfies Value<StoreChoice>,
+    store,
     readBufferSize: {
       kind: 'value',
       placeholder: 'SIZE',
@@ -216,6 +218,7 @@ const exec = {
   operands: 'command',
   options: {
     ...proxyOptions,
+    store,
     noProxy: {
       kind: 'value',
       placeholder: 'LIST',
@@ -239,6 +242,7 @@ const exec = {
     'sallyport exec -- curl https://example.com/',
     'sallyport exec --verbose -- npm test',
     "sallyport exec --no-proxy '' --log traffic.log -- python3 client.py",
+    'sallyport exec --store file:./certificates -- npm test',
   ],
 } as const satisfies Command;
 
@@ -364,7 +368,9 @@ const certsOptions = {
 const certsList = {
   usage: 'certs list [options]',
   about: 'List the certificates of a store.',
-  details: ['A line per certificate: host, key profile, end, serial, state (valid, expired, broken), size.'],
+  details: [
+    'A line per certificate: host, key profile, end, serial, state (valid, not-yet-valid, expired, broken), size.',
+  ],
   operands: 'none',
   options: certsOptions,
   examples: ['sallyport certs list', 'sallyport certs list --store file:./certificates --json'],
@@ -386,7 +392,7 @@ const certsPurge = {
   usage: 'certs purge (--expired | --host HOST | --all) [options]',
   about: 'Remove certificates from a store.',
   details: [
-    'They are made anew when a proxy needs them. --expired removes broken entries too. The proxies that run on this machine with this CA drop what they have at hand, too; connections that are open keep what they have. A proxy on another machine that shares the store goes on with what it has at hand until that is renewed or the proxy is started anew.',
+    'They are made anew when a proxy needs them. --expired removes broken entries too. The proxies that run on this machine with this CA drop what they have at hand, too; connections that are open keep what they have. A proxy on another machine that shares the store, and one of exec, goes on with what it has at hand until that is renewed or the proxy is started anew.',
   ],
   operands: 'none',
   options: {

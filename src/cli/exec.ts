@@ -10,6 +10,7 @@ import { withoutAllocator } from './allocator.js';
 import { enterAllocator } from './allocator-launch.js';
 import { createProxy, type Proxy } from '../proxy/proxy.js';
 import { wantsColor } from './colors.js';
+import { openProxyStore } from './certs-store.js';
 import type { commands } from './commands.js';
 import { execEnvironment, execNotices } from './exec-environment.js';
 import { beyondDefaults, readOutsideRoots, withRootFiles } from './exec-files.js';
@@ -18,6 +19,7 @@ import type { OptionValues } from './options.js';
 import { notice } from './output.js';
 import { insecureWarning, proxyOptionsFrom, reasonOf } from './proxy-options.js';
 import { onSignals, signalStatus } from './signals.js';
+import { StoreNotices } from './store-notices.js';
 
 type ExecArguments = OptionValues<typeof commands.exec.options>;
 
@@ -58,7 +60,15 @@ export async function exec(typed: ExecArguments, operands: readonly string[]): P
     if (!typed.quiet) notice(text);
   });
   const upstreamCa = [options.upstreamCa ?? '', ...beyondDefaults(outside)].join('\n').trim();
-  const proxy = createProxy({ ...options, ...(upstreamCa === '' ? {} : { upstreamCa }) });
+  const proxy = createProxy({
+    ...options,
+    ...(upstreamCa === '' ? {} : { upstreamCa }),
+    store: (context) => openProxyStore(typed.store, context),
+  });
+  const notices = new StoreNotices(notice);
+  proxy.on('store.report', (report) => {
+    notices.take(report);
+  });
   const log = await startLog(proxy, typed);
   try {
     await proxy.listen();

@@ -1,13 +1,15 @@
 /** `sallyport run`: a proxy until a signal. */
 import cluster from 'node:cluster';
 import { SallyportError } from '../base/errors.js';
+import type { InspectableStore } from '../certs/store.js';
 import { createProxy, type Proxy } from '../proxy/proxy.js';
 import { enterAllocator } from './allocator-launch.js';
 import { type PurgedHosts, StoreDesk } from './certs-desk.js';
-import { openProxyStore, type ProxyStore } from './certs-store.js';
+import { openProxyStore } from './certs-store.js';
 import { wantsColor } from './colors.js';
 import { openControl } from './control.js';
 import { ExchangeLog } from './exchange-log.js';
+import { boundHeapGrowth } from './heap-growth.js';
 import { notice } from './output.js';
 import { proxyOptionsFrom } from './proxy-options.js';
 import { announce } from './run-announce.js';
@@ -26,22 +28,27 @@ export async function run(typed: RunArguments): Promise<number> {
     const status = await enterAllocator(typed.allocator);
     if (status !== undefined) return status;
   }
-  if (typed.workers === 1) return await runAlone(typed);
-  if (cluster.isWorker) return await (await import('./workers-worker.js')).runWorker(typed);
-  return await (await import('./workers.js')).runPrimary(typed);
+  if (typed.workers > 1 && !cluster.isWorker) return await (await import('./workers.js')).runPrimary(typed);
+  const unbound = boundHeapGrowth();
+  try {
+    if (!cluster.isWorker) return await runAlone(typed);
+    return await (await import('./workers-worker.js')).runWorker(typed);
+  } finally {
+    unbound();
+  }
 }
 
 async function runAlone(typed: RunArguments): Promise<number> {
   const { host, port, drainTimeout } = typed;
   const options = await proxyOptionsFrom(typed);
-  let opened: ProxyStore | undefined;
+  let opened: InspectableStore | undefined;
   const proxy = createProxy({
     ...options,
     host,
     port,
     drainTimeout,
     readBufferSize: typed.readBufferSize,
-    store: async (context) => (opened = await openProxyStore(typed.store, context)).store,
+    store: async (context) => (opened = await openProxyStore(typed.store, context)),
   });
   const notices = new StoreNotices(notice);
   proxy.on('store.report', (report) => {
@@ -75,17 +82,16 @@ async function runAlone(typed: RunArguments): Promise<number> {
 /** The control socket of a proxy that is alone; what comes back closes it. */
 async function openAloneControl(
   proxy: Proxy,
-  { store, forget: forgetStored }: ProxyStore,
+  store: InspectableStore,
   typed: RunArguments,
 ): Promise<() => Promise<void>> {
   const { caDir } = typed;
   const forget = async (hosts: PurgedHosts): Promise<void> => {
-    await forgetStored(hosts);
-    proxy.forgetCertificates(hosts === 'all' ? undefined : hosts);
+    await proxy.forgetCertificates(hosts === 'all' ? undefined : hosts);
   };
   return await openControl({
     caDir,
-    desk: new StoreDesk({ store, authority: proxy.ca, leaves: typed, purged: forget }),
+    desk: new StoreDesk({ store, authority: proxy.ca, leaves: typed, forget }),
     forget,
     counters: () => ({
       workers: 1,

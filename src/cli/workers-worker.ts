@@ -1,11 +1,12 @@
 /** One of the processes of `--workers`: a proxy that is started, ended and asked by its primary. */
 import { SallyportError, toSallyportError } from '../base/errors.js';
 import { MemoryStore } from '../certs/memory-store.js';
-import type { StoreContext } from '../certs/store.js';
+import type { CertificateStore, StoreContext } from '../certs/store.js';
 import { TicketKeys } from '../certs/ticket-keys.js';
+import { TieredStore } from '../certs/tiered-store.js';
 import { createProxy, type Proxy } from '../proxy/proxy.js';
 import type { PurgedHosts } from './certs-desk.js';
-import { inFrontOf, openProxyStore, type ProxyStore } from './certs-store.js';
+import { openProxyStore } from './certs-store.js';
 import { ExchangeLog } from './exchange-log.js';
 import { notice } from './output.js';
 import { proxyOptionsFrom } from './proxy-options.js';
@@ -73,7 +74,6 @@ class Worker {
     const { host, drainTimeout } = typed;
     const options = await proxyOptionsFrom(typed);
     const ticketKeys = takeTicketKeys(started, inbox);
-    let opened: ProxyStore | undefined;
     const proxy = createProxy({
       ...options,
       host,
@@ -81,15 +81,14 @@ class Worker {
       drainTimeout,
       readBufferSize: typed.readBufferSize,
       ticketKeys,
-      store: async (context) => (opened = await openStore(typed, inbox, context)).store,
+      store: (context) => openStore(typed, inbox, context),
     });
     proxy.on('store.report', ({ kind, store, host: about, error }) => {
       const report = { kind, store, host: about, error: error && toWire(error) };
       send({ kind: 'report', report });
     });
     const forget = async (hosts: PurgedHosts): Promise<void> => {
-      await opened?.forget(hosts);
-      proxy.forgetCertificates(hosts === 'all' ? undefined : hosts);
+      await proxy.forgetCertificates(hosts === 'all' ? undefined : hosts);
     };
     const log = typed.quiet ? undefined : startLog(proxy, typed, started, inbox);
     try {
@@ -126,13 +125,13 @@ async function openStore(
   { store: choice }: RunArguments,
   inbox: Inbox,
   context: StoreContext,
-): Promise<ProxyStore> {
+): Promise<CertificateStore> {
   if (choice.kind !== 'memory') return await openProxyStore(choice, context);
   const back = new WorkerStore(context.sealer, send);
   inbox.onAny((message) => {
     back.take(message);
   });
-  return inFrontOf(new MemoryStore({ report: context.report }), back);
+  return new TieredStore({ front: new MemoryStore({ report: context.report }), back });
 }
 
 /** The keys that all workers have, so that a client resumes on any of them. */

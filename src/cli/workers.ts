@@ -8,10 +8,11 @@ import { Context } from '../base/context.js';
 import { Ledger } from '../base/ledger.js';
 import { hostPort } from '../base/message.js';
 import { type Authority, openAuthority } from '../certs/index.js';
+import { isForOneOf } from '../certs/forgetting.js';
 import { MemoryStore } from '../certs/memory-store.js';
 import type { InspectableStore, StoreContext } from '../certs/store.js';
 import { TicketKeys } from '../certs/ticket-keys.js';
-import { StoreDesk } from './certs-desk.js';
+import { type PurgedHosts, StoreDesk } from './certs-desk.js';
 import { openSharedStore } from './certs-store.js';
 import { wantsColor } from './colors.js';
 import { openControl } from './control.js';
@@ -83,9 +84,7 @@ export async function runPrimary(typed: RunArguments): Promise<number> {
   const closeControl = await openControl({
     caDir,
     desk: makeDesk(typed, store, ca, crew),
-    forget: async (hosts) => {
-      await crew.forget(hosts);
-    },
+    forget: (hosts) => forget(store, crew, hosts),
     counters: async () => {
       const { workers, all } = await crew.counters();
       // Generations are counted where the memory is that the workers share, hits where they are made.
@@ -149,10 +148,15 @@ function makeDesk(typed: RunArguments, store: InspectableStore, ca: Authority, c
     authority: ca,
     leaves: typed,
     ...(typed.store.kind === 'memory' ? { fetchFrom: sealedStore(store, ca.sealer) } : {}),
-    purged: async (hosts) => {
-      await crew.forget(hosts);
-    },
+    forget: (hosts) => forget(store, crew, hosts),
   });
+}
+
+/** What is in this process, first: the workers look for what they drop here. */
+async function forget(store: InspectableStore, crew: Crew, hosts: PurgedHosts): Promise<void> {
+  const isGone = isForOneOf(hosts === 'all' ? undefined : hosts);
+  await store.forget?.(({ host }) => isGone(host));
+  await crew.forget(hosts);
 }
 
 /**

@@ -216,12 +216,13 @@ export class Proxy implements AsyncDisposable {
   }
 
   /**
-   * Has the store asked again for the certificates of these hosts (as `CertificateKey.host` spells them), or
-   * of all: to be called when entries were removed from a store that stays open. Open connections keep what
-   * they have.
+   * Drops the certificates of these hosts (as `CertificateKey.host` spells them), or of all, wherever this process
+   * has them, the memory of the store included. Resolves when connections that come get others: new ones, with a new
+   * key, unless a store that is shared with other processes still has the old ones, which are to be removed there
+   * before. Open connections keep what they have. Rejects as the store does.
    */
-  forgetCertificates(hosts?: readonly string[]): void {
-    this.#open.services.identities.forget(hosts);
+  async forgetCertificates(hosts?: readonly string[]): Promise<void> {
+    await this.#open.services.identities.forget(hosts);
   }
 
   /**

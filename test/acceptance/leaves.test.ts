@@ -1,5 +1,6 @@
 /** Leaf certificates as a client of the proxy sees them. */
 import assert from 'node:assert/strict';
+import type { X509Certificate } from 'node:crypto';
 import { test } from 'node:test';
 import type { EventMessage } from '../../src/base/events.js';
 import { type CertificateStore, MemoryStore, type StoreContext, TicketKeys } from '../../src/certs/index.js';
@@ -108,17 +109,44 @@ test('leafProfile: the leaf that a client is shown has such a key', async (t) =>
   }
 });
 
-test('forgetCertificates: the store is asked again for these hosts, or for all; who is connected stays', async (t) => {
-  const scene = await Scene.open(t, { store: new MemoryStore() });
+test('forgetCertificates: other leaves and another key, in the memory of the store, too; for these hosts, or all', async (t) => {
+  for (const options of [{}, { store: new MemoryStore() }]) {
+    const scene = await Scene.open(t, options);
+    const leaf = async (host: string): Promise<X509Certificate> =>
+      (await scene.secureClient(host, 443)).tls.getPeerX509Certificate() ?? assert.fail();
+    const keyOf = ({ publicKey }: X509Certificate): string =>
+      publicKey.export({ type: 'spki', format: 'pem' }).toString();
+    const [a, b] = [await leaf('a.example'), await leaf('b.example')];
+    await scene.proxy.forgetCertificates(['a.example']);
+    const after = await leaf('a.example');
+    assert.notEqual(after.serialNumber, a.serialNumber);
+    assert.notEqual(keyOf(after), keyOf(a));
+    assert.equal((await leaf('b.example')).serialNumber, b.serialNumber);
+    await scene.proxy.forgetCertificates();
+    assert.notEqual((await leaf('b.example')).serialNumber, b.serialNumber);
+  }
+});
+
+test('forgetCertificates: a store of the user is asked again for these hosts, or for all', async (t) => {
+  const store = new MemoryStore();
+  const scene = await Scene.open(t, {
+    store: {
+      fetch: (...asked) => store.fetch(...asked),
+      close: () => undefined,
+      get counters() {
+        return store.counters;
+      },
+    } as CertificateStore,
+  });
   const serial = async (host: string): Promise<string> =>
     (await scene.secureClient(host, 443)).tls.getPeerX509Certificate()?.serialNumber ?? '';
   const [a, b] = [await serial('a.example'), await serial('b.example')];
   const { hits } = scene.proxy.counters().store ?? assert.fail();
-  scene.proxy.forgetCertificates(['a.example']);
+  await scene.proxy.forgetCertificates(['a.example']);
   assert.equal(await serial('a.example'), a, 'it is still in the store');
   assert.equal(await serial('b.example'), b);
   assert.equal(scene.proxy.counters().store?.hits, hits + 1);
-  scene.proxy.forgetCertificates();
+  await scene.proxy.forgetCertificates();
   assert.equal(await serial('b.example'), b);
   assert.equal(scene.proxy.counters().store?.hits, hits + 2);
 });

@@ -242,7 +242,7 @@ describe('mirrorUpstream', () => {
     assert.ok(isFor(entry.key, 'a.example') && !isFor(entry.key, 'b.example'));
     const desk = new StoreDesk({ store, authority: scene.proxy.ca });
     assert.equal((await desk.purge({ kind: 'host', host: 'a.example' })).removed, 1);
-    scene.proxy.forgetCertificates(['a.example']);
+    await scene.proxy.forgetCertificates(['a.example']);
     assert.notEqual(shown(await scene.secureClient('a.example', there.port)).serialNumber, serialNumber);
   });
 });

@@ -270,6 +270,9 @@ test('entries can be looked at and removed', async () => {
     entries.map(({ state }) => state),
     ['expired', 'valid', 'valid'],
   );
+  now = -1;
+  for await (const { state } of store.entries()) assert.equal(state, 'not-yet-valid');
+  now = 150 * day;
   assert.equal(
     entries.slice(1).reduce((sum, { bytes }) => sum + bytes, 0),
     store.counters.bytes,

@@ -457,6 +457,8 @@ test('entries are listed and deleted without being opened', async (t) => {
   ]);
   w.clock.freeze(300 * day);
   assert.ok((await list()).includes(`example.com expired ${material.serial} -`));
+  w.clock.freeze(material.notBefore - 1 - w.clock.now());
+  assert.ok((await list()).includes(`example.com not-yet-valid ${material.serial} -`));
   for (const host of ['example.com', 'broken', 'swapped']) {
     assert.equal(await store.delete(w.keyOf(host)), true);
     assert.equal(await store.delete(w.keyOf(host)), false);

@@ -1,4 +1,4 @@
-/** What a store that is shared does with what it made alone, and with a place that is only half there. */
+/** What a store that is shared does with what it made alone, with a place that is only half there, and in a purge. */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import type { Context } from '../../src/base/context.js';
@@ -8,7 +8,8 @@ import { Minter } from '../../src/certs/mint.js';
 import { certificateName } from '../../src/certs/names.js';
 import { SharedStore } from '../../src/certs/shared-store.js';
 import type { CertificateKey, CertificateStore, LeafMaterial, StoreReport } from '../../src/certs/store.js';
-import { inFrontOf } from '../../src/cli/certs-store.js';
+import { isForOneOf } from '../../src/certs/forgetting.js';
+import { TieredStore } from '../../src/certs/tiered-store.js';
 import { type VirtualClock, virtualRoot } from '../base/virtual-clock.js';
 import { FakeBackend, FakePlace, type Operation } from './fake-backend.js';
 import { temporaryDirectory } from './support.js';
@@ -45,9 +46,11 @@ class World {
     return { host, authority: this.authority.fingerprint256, profile: 'p256' };
   }
 
-  store(): SharedStore {
+  store(change: (backend: FakeBackend) => void = () => undefined): SharedStore {
+    const backend = new FakeBackend(this.place);
+    change(backend);
     const store = new SharedStore({
-      backend: new FakeBackend(this.place),
+      backend,
       sealer: this.authority.sealer,
       report: (report) => void this.reports.push(report),
       now: () => this.clock.now(),
@@ -58,7 +61,11 @@ class World {
   }
 
   async fetch(store: CertificateStore, key = this.key): Promise<LeafMaterial> {
-    return await store.fetch(key, () => this.#minter.mint(certificateName('h.example')));
+    return await store.fetch(key, () => this.mint());
+  }
+
+  mint(): LeafMaterial | Promise<LeafMaterial> {
+    return this.#minter.mint(certificateName('h.example'));
   }
 
   async pass(ms: number): Promise<void> {
@@ -120,7 +127,12 @@ test('what one made in an outage is not shared by the lease that found it supers
 
 test('a purge reaches what was made in an outage and is not shared yet; of the hosts it is about', async (t) => {
   const w = await World.open(t);
-  const { store, forget } = inFrontOf(new MemoryStore({ now: () => w.clock.now() }), w.store());
+  const front = new MemoryStore({ now: () => w.clock.now() });
+  const store = new TieredStore({ front, back: w.store() });
+  const forget = async (hosts?: readonly string[]): Promise<void> => {
+    const isGone = isForOneOf(hosts);
+    await store.forget(({ host }) => isGone(host));
+  };
   const other = w.keyOf('other.example');
   const mirror = w.keyOf('h.example/mirror:00');
   const made: string[] = [];
@@ -136,7 +148,7 @@ test('a purge reaches what was made in an outage and is not shared yet; of the h
   await w.outage(async () => {
     before = (await w.fetch(store, last)).serial;
   });
-  await forget('all');
+  await forget();
   assert.notEqual((await w.fetch(store, last)).serial, before);
 });
 
@@ -178,4 +190,115 @@ test('a probe leaves no entry and no lease behind', async (t) => {
   for await (const { key } of store.entries()) hosts.push(key.host);
   assert.deepEqual(hosts, []);
   assert.ok([...w.place.slots.values()].every(({ holder, entry }) => !holder && !entry));
+});
+
+/** By a process that does not know of the store, which is then told. */
+async function purge(w: World, store: SharedStore): Promise<void> {
+  await new FakeBackend(w.place).delete(w.key);
+  store.forget(({ host }) => host === w.key.host);
+}
+
+/** The serial of what is in the place. */
+async function kept(store: SharedStore): Promise<string | undefined> {
+  for await (const { serial } of store.entries()) return serial;
+  return undefined;
+}
+
+for (const operation of ['acquire', 'commit'] as const) {
+  test(`what was under way to the place at a purge (${operation}) is made again, and leaves nothing there`, async (t) => {
+    const w = await World.open(t);
+    const store = w.store();
+    let purges = true;
+    w.place.delay = async (asked: Operation) => {
+      if (asked !== operation || !purges) return;
+      purges = false;
+      await purge(w, store);
+    };
+    const made: string[] = [];
+    const fetch = async (): Promise<LeafMaterial> =>
+      store.fetch(w.key, async () => {
+        const leaf = await w.mint();
+        made.push(leaf.serial);
+        return leaf;
+      });
+    const [one, two] = await Promise.all([fetch(), fetch()]);
+    assert.equal(made.length, operation === 'commit' ? 2 : 1);
+    assert.deepEqual([one.serial, two.serial], [made.at(-1), made.at(-1)]);
+    assert.equal(await kept(store), made.at(-1));
+    assert.ok([...w.place.slots.values()].every(({ holder }) => !holder));
+  });
+}
+
+test('what is being made at a purge is made again, with and without the place', async (t) => {
+  const w = await World.open(t);
+  const store = w.store();
+  const made: string[] = [];
+  const fetch = async (key: CertificateKey): Promise<LeafMaterial> =>
+    store.fetch(key, async () => {
+      const leaf = await w.mint();
+      made.push(leaf.serial);
+      if (made.length % 2 === 1) store.forget(({ host }) => host === key.host);
+      return leaf;
+    });
+  assert.equal((await fetch(w.key)).serial, made[1]);
+  await w.outage(async () => {
+    assert.equal((await fetch(w.keyOf('b.example'))).serial, made[3]);
+  });
+  assert.equal(made.length, 4);
+  const deleted = w.keyOf('c.example');
+  const fetched = await store.fetch(deleted, async () => {
+    const leaf = await w.mint();
+    made.push(leaf.serial);
+    if (made.length === 5) await store.delete(deleted);
+    return leaf;
+  });
+  assert.deepEqual([made.length, fetched.serial], [6, made[5]]);
+});
+
+test('what was read just before a purge is not given out, nor does a renewal under way bring it back', async (t) => {
+  const w = await World.open(t);
+  const store = w.store();
+  const first = await w.fetch(store);
+  w.clock.advance(first.notAfter - w.clock.now() - 1000);
+  let renewal: () => void = () => undefined;
+  const held = new Promise<void>((resolve) => (renewal = resolve));
+  w.place.delay = async (asked: Operation) => {
+    if (asked === 'commit') await held;
+  };
+  assert.equal((await w.fetch(store)).serial, first.serial);
+  await w.pass(0);
+  await purge(w, store);
+  w.place.delay = () => Promise.resolve();
+  renewal();
+  await w.pass(0);
+  assert.equal(await kept(store), undefined);
+
+  const reader = w.store((backend) => {
+    const read = backend.read.bind(backend);
+    let purges = true;
+    backend.read = async (key) => {
+      const state = await read(key);
+      if (state.entry && purges) {
+        purges = false;
+        await purge(w, reader);
+      }
+      return state;
+    };
+  });
+  const second = await w.fetch(store);
+  const third = await w.fetch(reader);
+  assert.notEqual(third.serial, second.serial);
+  assert.equal(await kept(reader), third.serial);
+});
+
+test('to delete an entry clears its failure, though the place is away', async (t) => {
+  const w = await World.open(t);
+  const store = w.store();
+  await w.outage(async () => {
+    const fails = (): Promise<never> => Promise.reject(new Error('no key'));
+    await assert.rejects(store.fetch(w.key, fails), /no key/);
+    await assert.rejects(w.fetch(store), /no key/, 'it is remembered');
+    await assert.rejects(store.delete(w.key), { code: 'ERR_STORE_UNAVAILABLE' });
+    assert.ok((await w.fetch(store)).serial);
+  });
 });

@@ -2,8 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, test, type TestContext } from 'node:test';
 import { Context } from '../../src/base/context.js';
-import { MemoryStore, openAuthority } from '../../src/certs/index.js';
-import { inFrontOf } from '../../src/cli/certs-store.js';
+import { Identities, MemoryStore, openAuthority, TieredStore } from '../../src/certs/index.js';
 import { type PurgedHosts, StoreDesk } from '../../src/cli/certs-desk.js';
 import { temporaryDirectory } from './support.js';
 
@@ -18,7 +17,7 @@ async function deskOf(
     store,
     authority,
     leaves: { wildcardLeaves },
-    purged: (hosts) => {
+    forget: (hosts) => {
       told.push(hosts);
     },
   });
@@ -98,16 +97,45 @@ describe('a host whose leaf is that of its group', () => {
     }
   });
 
+  test('what one stores while it is being told goes too, and all are told again', async (t) => {
+    const authority = await openAuthority({ dir: await temporaryDirectory(t) });
+    const store = new MemoryStore();
+    const told: PurgedHosts[] = [];
+    const other = new StoreDesk({ store, authority });
+    const desk = new StoreDesk({
+      store,
+      authority,
+      forget: async (hosts) => {
+        told.push(hosts);
+        if (told.length % 2 === 1) await other.warm(['late.example', 'kept.example']);
+      },
+    });
+    await desk.warm(['late.example']);
+    const late = { kind: 'host', host: 'late.example' } as const;
+    assert.deepEqual(await desk.purge(late), { removed: 1, groups: [] });
+    assert.deepEqual(told, [['late.example'], ['late.example']]);
+    const left: string[] = [];
+    for await (const { key } of desk.entries()) left.push(key.host);
+    assert.deepEqual(left, ['kept.example']);
+    assert.deepEqual(await desk.purge({ kind: 'expired' }), { removed: 0, groups: [] });
+    assert.equal(told.length, 3, 'nothing leaked: they are told once');
+    store.close();
+  });
+
   test('memory in front of what is shared forgets it, though the entry has gone there', async (t) => {
     const { desk, store: back } = await deskOf(t, true);
     const front = new MemoryStore();
     await desk.warm(['www.a.example.com']);
+    const authority = await openAuthority({ dir: await temporaryDirectory(t) });
+    const identities = new Identities({ authority, store: new TieredStore({ front, back }) });
     for await (const { key } of back.entries()) {
-      const { store, forget } = inFrontOf(front, back);
-      await store.fetch(key, () => assert.fail('it is there'));
+      await front.fetchFrom(back, key, () => assert.fail('it is there'));
       assert.equal(front.counters.entries, 1);
-      await forget(['mail.a.example.com']);
+      await identities.forget(['other.b.example.com']);
+      assert.equal(front.counters.entries, 1);
+      await identities.forget(['mail.a.example.com']);
       assert.equal(front.counters.entries, 0);
     }
+    await identities.close();
   });
 });

@@ -5,6 +5,7 @@ import { readdirSync, statSync, writeFileSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
+import { Identities, openAuthority, openFileStore } from '../../src/certs/index.js';
 import { redisServer } from '../support/redis.js';
 import { handshake } from './certs-support.js';
 import { sallyport, start, startProxy, temporaryDirectory } from './support.js';
@@ -130,6 +131,33 @@ describe('a store in a directory', () => {
     writeFileSync(entry, 'nonsense');
     assert.match((await certs('list')).stdout, / broken /);
     assert.equal((await certs('purge', '--expired')).stdout, '1 certificate removed\n');
+  });
+
+  test('what was made while a clock was ahead is not valid yet, and has not expired', async (t) => {
+    const { certs, store } = await filePlace(t);
+    await certs('warm', 'now.example.com');
+    const authority = await openAuthority({ dir: join(store, '..', 'ca') });
+    const { fingerprint256, sealer } = authority;
+    const report = (): void => undefined;
+    const ahead = (): number => Date.now() + 100 * 24 * 3600 * 1000;
+    const opened = await openFileStore({ dir: store, authority: fingerprint256, sealer, report, now: ahead });
+    const identities = new Identities({ authority, store: opened, now: ahead });
+    await identities.get('ahead.example.com');
+    await identities.close();
+    await opened.close();
+    assert.match(
+      (await certs('list')).stdout,
+      /^ahead\.example\.com .* not-yet-valid +\S+ \S+\nnow\.[^\n]* valid /m,
+    );
+    assert.match((await certs('show', 'ahead.example.com')).stdout, /^state +not-yet-valid$/m);
+    const { stdout } = await certs('list', '--json');
+    const { certificates } = JSON.parse(stdout) as { readonly certificates: { readonly state: string }[] };
+    assert.deepEqual(
+      certificates.map(({ state }) => state),
+      ['not-yet-valid', 'valid'],
+    );
+    assert.equal((await certs('purge', '--expired')).stdout, '0 certificates removed\n');
+    assert.equal((await certs('purge', '--host', 'ahead.example.com')).stdout, '1 certificate removed\n');
   });
 
   test('one selector, one host, a CA: what is missing is said', async (t) => {

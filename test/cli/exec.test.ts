@@ -1,7 +1,7 @@
 /** `sallyport exec` as a user has it: the command's traffic, its status, its signals, and nothing left behind. */
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
-import { readFile, stat, writeFile } from 'node:fs/promises';
+import { chmod, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { certificateBlocks } from '../../src/cli/roots.js';
@@ -80,6 +80,69 @@ describe('traffic', () => {
     const { url, status: answer } = record as { url: string; status: number };
     assert.deepEqual([url, answer], [`${origin.url}/a`, 200]);
     assert.equal((await stat(log)).mode & 0o777, 0o600);
+  });
+
+  test('--store, or SALLYPORT_STORE: what was made is there for the next proxy', async (t) => {
+    const origin = await startOrigin(t, (_request, response) => response.end('hello'));
+    const directory = await temporaryDirectory(t);
+    const caDir = join(directory, 'ca');
+    const store = `file:${join(directory, 'store')}`;
+    const exec = ['exec', '--upstream-ca', origin.caFile, '--ca-dir', caDir];
+    const get = ['--', 'curl', '-sS', origin.url];
+    const serials = async (): Promise<unknown[]> => {
+      const { stdout } = await sallyport(t, ['certs', 'list', '--store', store, '--ca-dir', caDir, '--json']);
+      const { certificates } = JSON.parse(stdout) as {
+        readonly certificates: { serial: string; host: string }[];
+      };
+      return certificates.map(({ host, serial }) => `${host} ${serial}`);
+    };
+    const ways = [
+      [['--store', store], {}],
+      [[], { SALLYPORT_STORE: store }],
+    ] as const;
+    const seen: unknown[] = [];
+    for (const [args, env] of ways) {
+      const { status, stdout, stderr } = await sallyport(t, [...exec, ...args, ...get], { env });
+      assert.deepEqual([status, stdout, stderr], [0, 'hello', '']);
+      seen.push(...(await serials()));
+    }
+    assert.match(String(seen[0]), /^127\.0\.0\.1 /);
+    assert.deepEqual(seen, [seen[0], seen[0]], 'made once, by the first');
+    const other = `file:${join(directory, 'other')}`;
+    const typed = await sallyport(t, [...exec, '--store', other, ...get], {
+      env: { SALLYPORT_STORE: 'no store' },
+    });
+    assert.equal(typed.status, 0, typed.stderr);
+    assert.ok(existsSync(join(directory, 'other')), 'what is typed counts');
+    const refused = await sallyport(t, [...exec, ...get], { env: { SALLYPORT_STORE: 'no store' } });
+    assert.equal(refused.status, 2);
+    assert.match(
+      refused.stderr,
+      /^sallyport: ERR_OPTION_VALUE: SALLYPORT_STORE takes memory, file:DIR or redis:/,
+    );
+  });
+
+  test('a store that cannot be used is said: the command has not run', async (t) => {
+    const directory = await temporaryDirectory(t);
+    await chmod(directory, 0o777);
+    const args = ['exec', '--store', `file:${directory}`, '--', 'echo', 'ran'];
+    const { status, stdout, stderr } = await sallyport(t, args);
+    assert.deepEqual([status, stdout], [1, '']);
+    assert.match(stderr, /^sallyport: ERR_STORE: [^\n]*\n$/);
+  });
+
+  test('an entry that is broken is told on stderr', async (t) => {
+    const origin = await startOrigin(t, (_request, response) => response.end('hello'));
+    const directory = await temporaryDirectory(t);
+    const args = ['--ca-dir', join(directory, 'ca'), '--store', `file:${join(directory, 'store')}`];
+    const get = [...args, '--upstream-ca', origin.caFile, '--', 'curl', '-sS', origin.url];
+    await sallyport(t, ['exec', ...get]);
+    const names = await readdir(join(directory, 'store'), { recursive: true });
+    const entry = names.find((name) => name.endsWith('.json')) ?? '';
+    await writeFile(join(directory, 'store', entry), 'nonsense');
+    const { status, stdout, stderr } = await sallyport(t, ['exec', '--quiet', ...get]);
+    assert.deepEqual([status, stdout], [0, 'hello']);
+    assert.match(stderr, /^sallyport: WARNING: .*127\.0\.0\.1: a broken entry was discarded [^\n]*\n$/);
   });
 
   test('wget, with the settings of its user', async (t) => {

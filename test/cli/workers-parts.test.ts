@@ -179,6 +179,28 @@ describe('the store in the primary', () => {
     assert.ok(!ends.some(({ wire }) => wire.some((text) => text.includes(`KEY ${secret}`))));
   });
 
+  test('what a worker was asked for before a purge it is asked for again, for all who wait', async () => {
+    const store = new MemoryStore();
+    const [first, second] = [connect(store), connect(store)];
+    const serials = ['01', '02'];
+    const purges = first.worker.fetch(key, () => {
+      // On its way to the primary when that forgets.
+      if (serials.length === 2) {
+        setImmediate(() => {
+          store.forget(({ host }) => host === key.host);
+        });
+      }
+      return leaf(serials.shift() ?? assert.fail('asked too often'));
+    });
+    const waits = second.worker.fetch(key, () => assert.fail('asked, too'));
+    assert.deepEqual(
+      (await Promise.all([purges, waits])).map(({ serial }) => serial),
+      ['02', '02'],
+    );
+    assert.equal(store.peek(key)?.serial, '02');
+    store.close();
+  });
+
   test('the worker that generates dies: the next who waits takes its place, and hears of nothing', async () => {
     const store = new MemoryStore();
     const first = connect(store);
