@@ -37,4 +37,5 @@ export {
   type ReadonlyFields,
 } from './base/message.js';
 export type { Limits, Timeouts } from './base/limits.js';
-export type { LedgerKind, LedgerLine } from './base/ledger.js';
+export type { LedgerKind, LedgerLines } from './base/ledger.js';
+export type { LedgerLine } from './base/ledger-book.js';

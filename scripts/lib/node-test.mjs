@@ -9,7 +9,7 @@ import { at, Failure, root, run, say } from './project.mjs';
  * other folder of test/ is a unit test of the folder of src/ with its name, or house/.
  */
 const slow =
-  /^\.build\/test\/(acceptance|clients|bench|blackbox|browser|cli|examples|fuzz|proxy)\/|\/(package|eslint\/command)\.test\.js$/;
+  /^\.build\/test\/(acceptance|clients|bench|blackbox|browser|chaos|cli|examples|fuzz|proxy)\/|\/(package|eslint\/command)\.test\.js$/;
 
 /** The tests of the inner loop. @param {string} file */
 export const isQuick = (file) => !slow.test(file);

@@ -4,62 +4,97 @@
  * Ownership: whoever makes a context closes it (`close()`, `using`, or `Context.run`). Closing a parent
  * closes its children, youngest first. A closed context has dropped its deadline, its children, its
  * listeners, its values and its parent, so holding one costs a small object and keeps nothing alive.
+ * One that is dropped without being closed is found and counted: see `Watch` and `ContextLedger`.
  *
- * Cost: a context without deadline, listeners and signal is one object. The `AbortSignal` is made when it
- * is first asked for; `AbortSignal.timeout` and `AbortSignal.any` are never used, as they keep memory until
- * their timers fire.
+ * Cost: a context without deadline, listeners and signal is one object, and one more where it is watched. The
+ * `AbortSignal` is made when it is first asked for; `AbortSignal.timeout` and `AbortSignal.any` are never used,
+ * as they keep memory until their timers fire.
  */
 import type { Milliseconds } from './bytes.js';
+import { Ambient } from './context-ambient.js';
+import { type ContextKey, contextKey, type ContextValue } from './context-key.js';
+import { ageUnits, ContextLedger } from './context-ledger.js';
+import {
+  type Listener,
+  type Listeners,
+  type ObjectListener,
+  withListener,
+  withoutListener,
+} from './context-listeners.js';
+import { Waiters } from './context-race.js';
+import { CodedDeadline, Watch } from './context-watch.js';
 import { Deadline, DeadlineWheel, type Expiring } from './deadlines.js';
 import { type ErrorCode, SallyportError } from './errors.js';
 
-/** A typed key for `withValue`. Two keys are never the same, whatever their names. */
-export interface ContextKey<T> {
-  readonly name: string;
-  /** Never set: it carries the type. */
-  readonly type?: T;
+/** What a child begins with. The earlier of `timeout` and `deadline` counts. */
+export interface ContextOptions {
+  readonly timeout?: Milliseconds | undefined;
+  /** By the wall clock as it is now: later steps of it do not matter. */
+  readonly deadline?: Date | undefined;
+  /** What the deadline closes it with; `ERR_CANCELLED` where none is given. */
+  readonly code?: ErrorCode | undefined;
+  /** Made by `contextValue`. Of two with the same key the later counts. */
+  readonly values?: readonly ContextValue[] | undefined;
+  /** Whose it is, for `outstanding()`; children without one have that of their parent. */
+  readonly label?: string | undefined;
 }
 
-/** Makes a key; `name` is for people. */
-export function contextKey<T>(name: string): ContextKey<T> {
-  return { name };
+/** An open context, for instruments: see `Context.outstanding`. */
+export interface OutstandingContext {
+  readonly label: string | undefined;
+  /** Until its nearest deadline; `Infinity` without one. */
+  readonly remainingMs: Milliseconds;
+  /** Accurate to a second where it has no deadline of its own. */
+  readonly ageMs: Milliseconds;
+  /** Where it was made, when it is in the sample: see `ContextLedger.sampleStacks`. */
+  readonly stack: string | undefined;
 }
 
 /** Whom a context tells that it closes: a method, where a closure for each connection would be kept with it. */
-export interface CloseListener {
+export interface CloseListener extends ObjectListener<Context> {
   /** `context` has closed. Called once. */
   contextClosed(context: Context): void;
 }
 
-type Listener = CloseListener | ((context: Context) => void);
+const labelKey: ContextKey<string> = contextKey('label');
 
-/** Up to so many listeners are kept in an array without room for more: there are many contexts with few. */
-const fewListeners = 4;
-
-export class Context implements Disposable, Expiring {
+export class Context implements Disposable, AsyncDisposable, Expiring {
   /** The root of all contexts that have no other: never closed, without deadline. */
-  static readonly background: Context = new Context(undefined, new DeadlineWheel());
+  static readonly background: Context = Context.root(new DeadlineWheel(), { watched: true });
+  static readonly #ambient = new Ambient<Context>();
+  static readonly #waiters = new Waiters();
 
-  readonly #wheel: DeadlineWheel;
+  readonly #ledger: ContextLedger;
+  /** Stands for this context in the lists of others, where they should not keep it alive. */
+  #watch: Watch | undefined;
   #parent: Context | undefined;
+  /** Those that are not watched; the others are known to `#watch`. */
   #firstChild: Context | undefined;
   #previousSibling: Context | undefined;
   #nextSibling: Context | undefined;
-  #deadline: Deadline | undefined;
-  #deadlineCode: ErrorCode = 'ERR_CANCELLED';
-  #listeners: Listener | Listener[] | undefined;
+  #deadline: CodedDeadline | undefined;
+  #listeners: Listeners<Context>;
   #controller: AbortController | undefined;
-  #key: ContextKey<unknown> | undefined;
-  #value: unknown;
+  /** As they were given; of two with the same key the later counts. */
+  #values: ContextValue | readonly ContextValue[] | undefined;
   #cause: unknown;
   #closed = false;
+  readonly #born: number;
 
-  private constructor(parent: Context | undefined, wheel: DeadlineWheel) {
-    this.#wheel = wheel;
+  private constructor(parent: Context | undefined, ledger: ContextLedger) {
+    const { recent } = ledger.wheel;
+    this.#ledger = ledger;
     this.#parent = parent;
+    this.#born = ageUnits(recent);
     if (!parent) return;
+    ledger.made();
     if (parent.#closed) {
       this.close(parent.#cause);
+      return;
+    }
+    const above = parent.#watch;
+    if (above && !above.trusting) {
+      this.#watch = new Watch(this, above, ledger, this.#born);
       return;
     }
     const sibling = parent.#firstChild;
@@ -68,55 +103,148 @@ export class Context implements Disposable, Expiring {
     parent.#firstChild = this;
   }
 
-  /** A root with a clock of its own: for tests on virtual time, and for a proxy that is given one. */
-  static root(wheel: DeadlineWheel): Context {
-    return new Context(undefined, wheel);
+  /**
+   * A root with a clock of its own: for tests on virtual time, and for a proxy that is given one. `watched` says
+   * whether contexts below it that are dropped without being closed are found; until they are, it holds them.
+   */
+  static root(wheel: DeadlineWheel, { watched = false }: { readonly watched?: boolean } = {}): Context {
+    const ledger = new ContextLedger(wheel);
+    const root = new Context(undefined, ledger);
+    if (watched) root.#watch = new Watch(root, undefined, ledger, root.#born);
+    return root;
   }
 
   /**
    * Runs `work` in a child of `parent` and closes the child in every path. When the deadline passes, the
-   * child closes and `work` is expected to end by itself, as in Go.
+   * child closes and `work` is expected to end by itself, as in Go. Meanwhile `Context.current()` is the child,
+   * in `work` and in all that it calls.
    */
   static async run<T>(
     parent: Context,
-    options: { readonly timeout?: Milliseconds },
+    options: ContextOptions,
     work: (context: Context) => T | Promise<T>,
   ): Promise<T> {
-    using child = options.timeout === undefined ? parent.withCancel() : parent.withTimeout(options.timeout);
-    return await work(child);
+    using child = parent.child(options);
+    return await Context.#ambient.run(child, () => work(child));
+  }
+
+  /**
+   * Runs all of `works` at once, each in the same child of `parent`: the first that ends, well or not, is the
+   * result, and the child closes, which is how the others learn that they have lost. Rejects with `err` when the
+   * child closes before any has ended.
+   */
+  static async race<T>(
+    parent: Context,
+    options: ContextOptions,
+    works: readonly ((context: Context) => T | Promise<T>)[],
+  ): Promise<T> {
+    return await Context.run(parent, options, (child) =>
+      child.race(Promise.race(works.map(async (work) => await work(child)))),
+    );
+  }
+
+  /** The context of the innermost `Context.run` that the caller runs in and that is open, else `background`. */
+  static current(): Context {
+    return Context.#ambient.current ?? Context.background;
+  }
+
+  /** A child with what `options` say. Throws a `RangeError` for a deadline that is not a number. */
+  child({ timeout, deadline, code = 'ERR_CANCELLED', values, label }: ContextOptions): Context {
+    let ms = timeout ?? Number.POSITIVE_INFINITY;
+    if (deadline) ms = Math.min(ms, deadline.getTime() - this.#ledger.wheel.wall());
+    // Before there is a child that nobody would close.
+    if (Number.isNaN(ms)) throw new RangeError('a deadline is a number of milliseconds');
+    const child = new Context(this, this.#ledger);
+    if (child.#closed) return child;
+    child.#values =
+      label === undefined
+        ? values
+        : [{ key: labelKey, value: label } satisfies ContextValue, ...(values ?? [])];
+    if (ms !== Number.POSITIVE_INFINITY) child.#begin(ms, code);
+    return child;
   }
 
   /** A child that closes with this context, or by its own `close()`. */
   withCancel(): Context {
-    return new Context(this, this.#wheel);
+    return new Context(this, this.#ledger);
   }
 
-  /** A child that closes `ms` from now with `code`, if nobody closes it before. */
+  /** A child that closes `ms` from now with `code`, if nobody closes it before. Throws for `NaN`. */
   withTimeout(ms: Milliseconds, code: ErrorCode = 'ERR_CANCELLED'): Context {
-    const child = new Context(this, this.#wheel);
-    child.setTimeout(ms, code);
+    if (Number.isNaN(ms)) throw new RangeError('a deadline is a number of milliseconds');
+    const child = new Context(this, this.#ledger);
+    child.#begin(ms, code);
     return child;
   }
 
-  /** A child that closes at `date`, if nobody closes it before. */
+  /** A child that closes at `date`, if nobody closes it before: by the wall clock as it is now. */
   withDeadline(date: Date, code: ErrorCode = 'ERR_CANCELLED'): Context {
-    return this.withTimeout(date.getTime() - Date.now(), code);
+    return this.withTimeout(date.getTime() - this.#ledger.wheel.wall(), code);
   }
 
   /** A child with one more value. */
   withValue<T>(key: ContextKey<T>, value: T): Context {
-    const child = new Context(this, this.#wheel);
-    child.#key = key;
-    child.#value = value;
+    const child = new Context(this, this.#ledger);
+    if (!child.#closed) child.#values = { key, value };
+    return child;
+  }
+
+  /**
+   * A child below which nothing is watched: for code that is known to close its contexts, and has so many that
+   * the memory of a watch counts. What it drops nevertheless stays until this child closes.
+   */
+  unwatched(): Context {
+    const child = new Context(this, this.#ledger);
+    if (child.#watch) {
+      child.#watch.trusting = true;
+      child.#watch.hold();
+    }
     return child;
   }
 
   /** The value nearest to this context, or `undefined`; a closed context has none. */
   value<T>(key: ContextKey<T>): T | undefined {
     for (let context: Context | undefined = this; context; context = context.#parent) {
-      if (context.#key === key) return context.#value as T;
+      const values = context.#values;
+      if (values === undefined) continue;
+      if (!isList(values)) {
+        if (values.key === key) return values.value as T;
+        continue;
+      }
+      for (let at = values.length - 1; at >= 0; at -= 1) {
+        const one = values[at];
+        if (one?.key === key) return one.value as T;
+      }
     }
     return undefined;
+  }
+
+  /** The counters of this context's root: those of all contexts of the process, for `Context.background`. */
+  get ledger(): ContextLedger {
+    return this.#ledger;
+  }
+
+  /** The open contexts below this one, in no order: goes through all of them. */
+  outstanding(): OutstandingContext[] {
+    const found: OutstandingContext[] = [];
+    const below: Context[] = [this];
+    for (let context = below.pop(); context; context = below.pop()) {
+      if (context !== this) found.push(context.#describe());
+      for (let child = context.#firstChild; child; child = child.#nextSibling) below.push(child);
+      for (const { target } of context.#watch?.children() ?? []) {
+        if (target instanceof Context) below.push(target);
+      }
+    }
+    return found;
+  }
+
+  #describe(): OutstandingContext {
+    return {
+      label: this.value(labelKey),
+      remainingMs: this.remaining,
+      ageMs: this.#ledger.age(this.#watch?.born ?? this.#born),
+      stack: this.#watch?.stack,
+    };
   }
 
   /**
@@ -128,20 +256,27 @@ export class Context implements Disposable, Expiring {
     if (this.#closed) return;
     if (!this.#deadline) {
       if (ms === Number.POSITIVE_INFINITY) return;
-      this.#deadline = new Deadline(this);
+      this.#deadline = this.#watch ?? new CodedDeadline(this);
     }
-    this.#deadlineCode = code;
-    this.#wheel.arm(this.#deadline, ms);
+    this.#deadline.code = code;
+    this.#ledger.wheel.arm(this.#deadline, ms);
+  }
+
+  /** The deadline that it is made with. */
+  #begin(ms: Milliseconds, code: ErrorCode): void {
+    this.setTimeout(ms, code);
+    // The wheel has just looked at its clock.
+    if (this.#watch) this.#watch.born = ageUnits(this.#ledger.wheel.recent);
   }
 
   /** Arms a deadline of the caller's own on this context's clock; `Infinity` disarms it. The caller disarms it. */
   arm(deadline: Deadline, ms: Milliseconds): void {
-    this.#wheel.arm(deadline, ms);
+    this.#ledger.wheel.arm(deadline, ms);
   }
 
-  /** For the wheel. */
+  /** For the wheel, where the context is not watched. */
   expired(): void {
-    this.close(new SallyportError(this.#deadlineCode, 'its deadline passed'));
+    this.close(new SallyportError(this.#deadline?.code ?? 'ERR_CANCELLED', 'its deadline passed'));
   }
 
   /** Milliseconds until the nearest deadline of this context and its parents; `Infinity` without one. */
@@ -151,7 +286,19 @@ export class Context implements Disposable, Expiring {
       const own = context.#deadline;
       if (own?.armed) nearest = Math.min(nearest, own.at);
     }
-    return nearest === Number.POSITIVE_INFINITY ? nearest : Math.max(0, nearest - this.#wheel.clock.now());
+    return nearest === Number.POSITIVE_INFINITY
+      ? nearest
+      : Math.max(0, nearest - this.#ledger.wheel.clock.now());
+  }
+
+  /**
+   * When the nearest deadline of this context and its parents passes, by the wall clock as it is now; `undefined`
+   * without one.
+   */
+  get deadline(): Date | undefined {
+    const { remaining } = this;
+    if (remaining === Number.POSITIVE_INFINITY) return undefined;
+    return new Date(this.#ledger.wheel.wall() + remaining);
   }
 
   get closed(): boolean {
@@ -206,26 +353,21 @@ export class Context implements Disposable, Expiring {
     this.#forget(listener);
   }
 
-  #listen(listener: Listener): void {
+  #listen(listener: Listener<Context>): void {
     const before = this.#listeners;
-    if (before === undefined) this.#listeners = listener;
-    else if (!Array.isArray(before)) this.#listeners = [before, listener];
-    else if (before.length < fewListeners) this.#listeners = [...before, listener];
-    else before.push(listener);
+    this.#listeners = withListener(before, listener);
+    if (before === undefined) this.#watch?.hold();
   }
 
-  #forget(listener: Listener): void {
+  #forget(listener: Listener<Context>): void {
     const before = this.#listeners;
-    if (before === listener) {
-      this.#listeners = undefined;
-    } else if (Array.isArray(before)) {
-      const index = before.indexOf(listener);
-      if (index !== -1) before.splice(index, 1);
-    }
+    if (before === undefined) return;
+    this.#listeners = withoutListener(before, listener);
+    if (this.#listeners === undefined) this.#watch?.release();
   }
 
   /** The first listener, taken out. */
-  #takeListener(): Listener | undefined {
+  #takeListener(): Listener<Context> | undefined {
     const listeners = this.#listeners;
     if (Array.isArray(listeners)) return listeners.shift();
     this.#listeners = undefined;
@@ -236,6 +378,7 @@ export class Context implements Disposable, Expiring {
   get signal(): AbortSignal {
     if (!this.#controller) {
       this.#controller = new AbortController();
+      if (this.#watch) this.#watch.controller = this.#controller;
       if (this.#closed) this.#controller.abort(this.err);
     }
     return this.#controller.signal;
@@ -269,10 +412,38 @@ export class Context implements Disposable, Expiring {
         { holds: holdsProcess },
       );
       const stop = this.onClose((context) => {
-        this.#wheel.disarm(deadline);
+        this.#ledger.wheel.disarm(deadline);
         reject(context.err);
       });
-      this.#wheel.arm(deadline, ms);
+      this.#ledger.wheel.arm(deadline, ms);
+    });
+  }
+
+  /**
+   * What `promise` becomes, or a rejection with `err` when the context closes first. Leaves nothing behind, on the
+   * context or on a promise that lives on; a later rejection of `promise` counts as handled.
+   */
+  async race<T>(promise: PromiseLike<T>): Promise<T> {
+    return await new Promise<T>((resolve, reject) => {
+      const settled = (): void => {
+        this.#forget(waiter);
+      };
+      const waiter = {
+        resolve: (value: T) => {
+          settled();
+          resolve(value);
+        },
+        reject: (reason: unknown) => {
+          settled();
+          reject(reason);
+        },
+        contextClosed: () => {
+          Context.#waiters.leave(promise, waiter);
+          reject(this.err);
+        },
+      };
+      Context.#waiters.join(promise, waiter);
+      this.addCloseListener(waiter);
     });
   }
 
@@ -285,9 +456,13 @@ export class Context implements Disposable, Expiring {
     this.#closed = true;
     this.#cause = cause;
     if (this.#deadline) {
-      this.#wheel.disarm(this.#deadline);
+      this.#ledger.wheel.disarm(this.#deadline);
       this.#deadline = undefined;
     }
+    const watch = this.#watch;
+    this.#watch = undefined;
+    if (this.#parent) this.#ledger.ended();
+    watch?.closed();
     this.#leaveParent();
     let thrown: { readonly error: unknown } | undefined;
     while (this.#firstChild) {
@@ -297,8 +472,14 @@ export class Context implements Disposable, Expiring {
         thrown ??= { error };
       }
     }
-    this.#key = undefined;
-    this.#value = undefined;
+    while (watch?.firstChild) {
+      try {
+        watch.firstChild.end(cause);
+      } catch (error) {
+        thrown ??= { error };
+      }
+    }
+    this.#values = undefined;
     // One at a time: a listener may remove those that come after it.
     for (let listener = this.#takeListener(); listener; listener = this.#takeListener()) {
       try {
@@ -317,6 +498,10 @@ export class Context implements Disposable, Expiring {
     this.close();
   }
 
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.close();
+  }
+
   #leaveParent(): void {
     const parent = this.#parent;
     if (!parent) return;
@@ -331,4 +516,8 @@ export class Context implements Disposable, Expiring {
 
 function nothing(): void {
   // There is nothing to remove from a closed context.
+}
+
+function isList<T extends object>(values: T | readonly T[] | undefined): values is readonly T[] {
+  return Array.isArray(values);
 }

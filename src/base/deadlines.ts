@@ -10,6 +10,10 @@
  * Accuracy: a deadline never fires early; it fires at most one tick (10 ms) late, plus the delay of the
  * event loop. The clock is monotonic, so steps of the wall clock do not matter; durations above 2^31−1 ms
  * need no care, because the wheel never sleeps longer than one turn.
+ *
+ * The last deadline takes the timer with it at the end of its turn of the event loop, not at once, and so does
+ * the last of those that keep the process alive: one that comes and goes with nothing else outstanding would set
+ * a timer and clear it each time.
  */
 import type { Milliseconds } from './bytes.js';
 
@@ -23,6 +27,10 @@ export interface Clock {
    * always.
    */
   holdProcess?(timer: unknown, holds: boolean): void;
+  /** Calls back when the current turn of the event loop is over. A clock without it calls back at once. */
+  defer?(callback: () => void): void;
+  /** The wall clock, in epoch milliseconds; `Date.now` without it. */
+  wall?(): Milliseconds;
 }
 
 export const systemClock: Clock = {
@@ -35,11 +43,16 @@ export const systemClock: Clock = {
     if (holds) (timer as NodeJS.Timeout).ref();
     else (timer as NodeJS.Timeout).unref();
   },
+  defer: (callback) => {
+    setImmediate(callback);
+  },
 };
 
 const tick: Milliseconds = 10;
 /** 82 s a turn: every default deadline is due within one, so the next one due is found at its slot. */
 const slots = 8192;
+/** `tick & slotMask` is `tick % slots`, without a division of doubles. */
+const slotMask = slots - 1;
 
 const unarmed = -1;
 /** Due and taken out of its slot, about to fire unless somebody disarms it or arms it anew. */
@@ -57,15 +70,17 @@ export class Deadline {
   at: Milliseconds = 0;
   /** The tick whose slot it is linked in (never later than `at`), `unarmed`, or `firing`. */
   linkedTick: number = unarmed;
+  /** The tick in which it was armed, moved or not. */
+  armedTick = 0;
   previous: Deadline | undefined = undefined;
   next: Deadline | undefined = undefined;
   /** Whether the process stays alive until it fires. */
   readonly holds: boolean;
   readonly #due: Expiring | (() => void);
 
-  constructor(due: Expiring | (() => void), { holds = true }: { readonly holds?: boolean } = {}) {
+  constructor(due: Expiring | (() => void), options?: { readonly holds?: boolean }) {
     this.#due = due;
-    this.holds = holds;
+    this.holds = options?.holds ?? true;
   }
 
   get armed(): boolean {
@@ -79,13 +94,31 @@ export class Deadline {
   }
 }
 
+/** The deadlines of one wheel. */
+export interface DeadlineCounts {
+  readonly created: number;
+  /** Fired, or dropped before. */
+  readonly closed: number;
+  readonly outstanding: number;
+  /** The most that were outstanding at one time. */
+  readonly highWater: number;
+  /** How long ago the oldest of them was armed, to a tick (10 ms); 0 when there is none. */
+  readonly oldestMs: Milliseconds;
+}
+
 export class DeadlineWheel {
   readonly clock: Clock;
   readonly #slots: (Deadline | undefined)[] = new Array<Deadline | undefined>(slots).fill(undefined);
   #outstanding = 0;
+  #armed = 0;
+  #highWater = 0;
+  /** When the wheel last looked at its clock. */
+  #recent: Milliseconds;
+  #settling = false;
   /** Those of them for which the process stays alive. */
   #holding = 0;
   #timer: unknown;
+  #timerHolds = true;
   /** The tick the timer is armed for; Infinity when it is not. */
   #timerTick = Number.POSITIVE_INFINITY;
   /** Every slot up to this tick has been swept. */
@@ -93,7 +126,8 @@ export class DeadlineWheel {
 
   constructor(clock: Clock = systemClock) {
     this.clock = clock;
-    this.#sweptTick = Math.floor(clock.now() / tick);
+    this.#recent = clock.now();
+    this.#sweptTick = Math.floor(this.#recent / tick);
   }
 
   /** How many deadlines are armed. */
@@ -101,19 +135,52 @@ export class DeadlineWheel {
     return this.#outstanding;
   }
 
-  /** Sets or moves `deadline` to `ms` from now. `Infinity` disarms it. */
+  /**
+   * When the wheel last looked at its clock, which it does whenever it arms a deadline and wakes: the time of
+   * day for those who do not want to pay for it.
+   */
+  get recent(): Milliseconds {
+    return this.#recent;
+  }
+
+  /** The wall clock, in epoch milliseconds. */
+  wall(): Milliseconds {
+    return this.clock.wall?.() ?? Date.now();
+  }
+
+  /** What was armed and what still is; goes through all that are, for the age of the oldest. */
+  counts(): DeadlineCounts {
+    const now = this.clock.now();
+    let oldest = Number.POSITIVE_INFINITY;
+    for (const { armedTick } of this.entries()) oldest = Math.min(oldest, armedTick);
+    return {
+      created: this.#armed,
+      closed: this.#armed - this.#outstanding,
+      outstanding: this.#outstanding,
+      highWater: this.#highWater,
+      oldestMs: oldest === Number.POSITIVE_INFINITY ? 0 : Math.max(0, now - oldest * tick),
+    };
+  }
+
+  /** Sets or moves `deadline` to `ms` from now; `Infinity` disarms it. Throws a `RangeError` for `NaN`. */
   arm(deadline: Deadline, ms: Milliseconds): void {
     if (ms === Number.POSITIVE_INFINITY) {
       this.disarm(deadline);
       return;
     }
-    const at = this.clock.now() + Math.max(0, ms);
+    const now = this.clock.now();
+    const at = now + Math.max(0, ms);
+    if (Number.isNaN(at)) throw new RangeError('a deadline is a number of milliseconds');
+    this.#recent = now;
     deadline.at = at;
     // Rounded up: a tick is swept when it is over, so nothing fires early.
     const due = Math.ceil(at / tick);
     if (deadline.linkedTick >= 0) {
       if (deadline.linkedTick <= due) return;
       this.#unlink(deadline);
+    } else {
+      this.#armed += 1;
+      deadline.armedTick = Math.floor(now / tick);
     }
     this.#link(deadline, due);
   }
@@ -125,8 +192,24 @@ export class DeadlineWheel {
       return;
     }
     this.#unlink(deadline);
-    if (this.#outstanding === 0) this.#stopTimer();
+    if (this.#holding === 0 || this.#outstanding === 0) this.#settle();
   }
+
+  /** Stops the timer when nothing is outstanding, and lets the process end when nothing keeps it. */
+  #settle(): void {
+    if (!this.clock.defer) {
+      this.#settled();
+    } else if (!this.#settling) {
+      this.#settling = true;
+      this.clock.defer(this.#settled);
+    }
+  }
+
+  readonly #settled = (): void => {
+    this.#settling = false;
+    if (this.#outstanding === 0) this.#stopTimer();
+    else this.#holdProcess(this.#holding > 0);
+  };
 
   /** The deadlines that are armed, in no order: for instruments. */
   *entries(): Generator<Deadline> {
@@ -137,14 +220,14 @@ export class DeadlineWheel {
 
   #link(deadline: Deadline, due: number): void {
     const linked = Math.max(due, this.#sweptTick + 1);
-    const slot = linked % slots;
+    const slot = linked & slotMask;
     const head = this.#slots[slot];
     deadline.linkedTick = linked;
     deadline.previous = undefined;
     deadline.next = head;
     if (head) head.previous = deadline;
     this.#slots[slot] = deadline;
-    this.#outstanding += 1;
+    if ((this.#outstanding += 1) > this.#highWater) this.#highWater = this.#outstanding;
     if (deadline.holds && (this.#holding += 1) === 1) this.#holdProcess(true);
     if (linked < this.#timerTick) this.#startTimer(linked);
   }
@@ -152,17 +235,19 @@ export class DeadlineWheel {
   #unlink(deadline: Deadline): void {
     const { previous, next } = deadline;
     if (previous) previous.next = next;
-    else this.#slots[deadline.linkedTick % slots] = next;
+    else this.#slots[deadline.linkedTick & slotMask] = next;
     if (next) next.previous = previous;
     deadline.linkedTick = unarmed;
     deadline.previous = undefined;
     deadline.next = undefined;
     this.#outstanding -= 1;
-    if (deadline.holds && (this.#holding -= 1) === 0) this.#holdProcess(false);
+    if (deadline.holds) this.#holding -= 1;
   }
 
   #holdProcess(holds: boolean): void {
-    if (this.#timer !== undefined) this.clock.holdProcess?.(this.#timer, holds);
+    if (this.#timer === undefined || this.#timerHolds === holds) return;
+    this.#timerHolds = holds;
+    this.clock.holdProcess?.(this.#timer, holds);
   }
 
   #startTimer(wakeTick: number): void {
@@ -172,6 +257,7 @@ export class DeadlineWheel {
     if (this.#timer !== undefined) this.clock.clearTimer(this.#timer);
     this.#timerTick = capped;
     this.#timer = this.clock.setTimer(this.#wake, Math.max(1, Math.ceil(capped * tick - now)));
+    this.#timerHolds = true;
     if (this.#holding === 0) this.#holdProcess(false);
   }
 
@@ -187,11 +273,12 @@ export class DeadlineWheel {
     // fired.
     this.#timerTick = Number.NEGATIVE_INFINITY;
     const now = this.clock.now();
+    this.#recent = now;
     const current = Math.floor(now / tick);
     const due: Deadline[] = [];
     const first = Math.max(this.#sweptTick + 1, current - slots + 1);
     this.#sweptTick = current;
-    for (let swept = first; swept <= current; swept += 1) this.#sweep(swept % slots, current, now, due);
+    for (let swept = first; swept <= current; swept += 1) this.#sweep(swept & slotMask, current, now, due);
     try {
       for (const deadline of due) {
         // Disarmed, or armed anew, by one that fired before it in this loop.
@@ -229,7 +316,7 @@ export class DeadlineWheel {
     let nearest = Number.POSITIVE_INFINITY;
     for (let ahead = 1; ahead <= slots; ahead += 1) {
       const candidate = this.#sweptTick + ahead;
-      for (let entry = this.#slots[candidate % slots]; entry; entry = entry.next) {
+      for (let entry = this.#slots[candidate & slotMask]; entry; entry = entry.next) {
         if (entry.linkedTick === candidate) return candidate;
         nearest = Math.min(nearest, entry.linkedTick);
       }

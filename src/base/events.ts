@@ -9,6 +9,8 @@ import { type Channel, channel } from 'node:diagnostics_channel';
 import type { Bytes, Milliseconds } from './bytes.js';
 import type { SallyportError } from './errors.js';
 import type { ClientLeg, Exchange, LegTls, ServerLeg } from './exchange.js';
+import type { Ledger } from './ledger.js';
+import type { Mark } from './ledger-book.js';
 
 export interface EventMap {
   /** The proxy accepts connections. */
@@ -100,10 +102,13 @@ const channels = Object.fromEntries(names.map((name) => [name, channel(`sallypor
 export class Events {
   /** Whose events these are: unique within the process. */
   readonly proxy: string;
-  readonly #subscriptions = new Map<EventName, Set<(message: unknown) => void>>();
+  readonly #subscriptions = new Map<EventName, Map<(message: unknown) => void, Mark>>();
+  readonly #ledger: Ledger | undefined;
 
-  constructor(proxy: string) {
+  /** `ledger` counts the listeners that `on` adds. */
+  constructor(proxy: string, ledger?: Ledger) {
     this.proxy = proxy;
+    this.#ledger = ledger;
   }
 
   /** Whether anybody listens; ask before making a message. */
@@ -124,18 +129,28 @@ export class Events {
       const typed = message as EventMessage<K>;
       if (typed.proxy === this.proxy) listener(typed);
     };
-    const subscriptions = this.#subscriptions.get(name) ?? new Set();
-    this.#subscriptions.set(name, subscriptions.add(subscription));
+    this.#ledger?.passed();
+    const subscriptions = this.#subscriptions.get(name) ?? new Map<(message: unknown) => void, Mark>();
+    this.#subscriptions.set(name, subscriptions.set(subscription, this.#ledger?.open('listeners') ?? 0));
     channels[name].subscribe(subscription);
     return () => {
-      if (subscriptions.delete(subscription)) channels[name].unsubscribe(subscription);
+      this.#remove(name, subscription);
     };
+  }
+
+  #remove(name: EventName, subscription: (message: unknown) => void): void {
+    const subscriptions = this.#subscriptions.get(name);
+    const mark = subscriptions?.get(subscription);
+    if (mark === undefined) return;
+    subscriptions?.delete(subscription);
+    channels[name].unsubscribe(subscription);
+    this.#ledger?.close('listeners', mark);
   }
 
   /** Removes every listener that `on` added. */
   close(): void {
     for (const [name, subscriptions] of this.#subscriptions) {
-      for (const subscription of subscriptions) channels[name].unsubscribe(subscription);
+      for (const subscription of subscriptions.keys()) this.#remove(name, subscription);
     }
     this.#subscriptions.clear();
   }

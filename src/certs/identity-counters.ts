@@ -1,5 +1,5 @@
 /** What `Identities` counts. */
-import type { Bytes } from '../base/bytes.js';
+import type { Bytes, Milliseconds } from '../base/bytes.js';
 
 export interface IdentityCounters {
   /** Calls that were answered with an identity at hand. */
@@ -12,6 +12,15 @@ export interface IdentityCounters {
   readonly minted: number;
   /** Identities at hand. */
   readonly size: number;
+}
+
+/** What `Identities` has at hand at this moment. */
+export interface IdentityHoldings {
+  /** How long ago the oldest was made. */
+  readonly oldestMs: Milliseconds;
+  /** Identities with a TLS context of their own, and how long ago the oldest of these was made. */
+  readonly contexts: number;
+  readonly oldestContextMs: Milliseconds;
 }
 
 export interface ContextCounters {

@@ -11,7 +11,7 @@ import { isPromise } from './awaiting.js';
 import { WeakLru } from './contexts.js';
 import { isForOneOf, Underway } from './forgetting.js';
 import { type Identity, HostIdentity, type Workshop } from './host-identity.js';
-import type { ContextCounters, IdentityCounters } from './identity-counters.js';
+import type { ContextCounters, IdentityCounters, IdentityHoldings } from './identity-counters.js';
 import type { IdentitiesOptions, LeafAuthority } from './identity-options.js';
 import { identityWeight } from './identity-weight.js';
 import type { CertificateHandle } from './intern.js';
@@ -169,6 +169,16 @@ export class Identities {
 
   get counters(): IdentityCounters {
     return { ...this.#counters, size: this.#identities.counters.size };
+  }
+
+  /** What is at hand, for the ledger; goes through all of it. */
+  get held(): IdentityHoldings {
+    const now = performance.now();
+    const all = [...this.#identities.values()];
+    const oldest = (some: readonly HostIdentity[]): Milliseconds =>
+      some.reduce((age, { born }) => Math.max(age, now - born), 0);
+    const heavy = all.filter((identity) => identity.heavy);
+    return { oldestMs: oldest(all), contexts: heavy.length, oldestContextMs: oldest(heavy) };
   }
 
   /** What became of their TLS contexts. */

@@ -7,7 +7,7 @@
  * the certificate that it gave, keeps the entry findable; and nothing has to be given back.
  */
 import { X509Certificate, hash } from 'node:crypto';
-import type { Bytes } from '../base/bytes.js';
+import type { Bytes, Milliseconds } from '../base/bytes.js';
 import { SallyportError } from '../base/errors.js';
 
 /** One reference to an interned certificate. It may be dropped at any time; there is nothing to close. */
@@ -40,6 +40,15 @@ export interface InternCounters {
   readonly bytesSaved: Bytes;
 }
 
+/** For the ledger. */
+export interface InternHoldings {
+  /** Entries that were made since the pool was made, and those that are there. */
+  readonly created: number;
+  readonly outstanding: number;
+  /** How long ago the first of these was made; 0 where there is none. */
+  readonly oldestMs: Milliseconds;
+}
+
 /** Finds a candidate; whether it is the same is decided by its bytes. */
 type Digest = (der: Uint8Array) => string;
 
@@ -58,6 +67,7 @@ export class CertificatePool {
   readonly #dropped = new FinalizationRegistry<number>((count) => {
     this.#references -= count;
   });
+  #interned = 0;
   #distinct = 0;
   #references = 0;
   #parses = 0;
@@ -94,6 +104,16 @@ export class CertificatePool {
     };
   }
 
+  get holdings(): InternHoldings {
+    return { created: this.#interned, outstanding: this.#distinct, oldestMs: this.#oldest };
+  }
+
+  /** Entries stand in the order that they came in, but for those of one digest. */
+  get #oldest(): Milliseconds {
+    for (const [first] of this.#entries.values()) if (first) return performance.now() - first.born;
+    return 0;
+  }
+
   #hold(handles: number): Hold {
     const hold = new Hold(this.#parsing);
     this.#references += handles;
@@ -114,6 +134,7 @@ export class CertificatePool {
     const reference = new EntryReference(entry, digest);
     // What has been collected and waits for its finalizer stays in the list until then.
     this.#entries.set(digest, candidates ? [...candidates, reference] : [reference]);
+    this.#interned += 1;
     this.#distinct += 1;
     this.#gone.register(entry, reference);
     return entry;
@@ -158,6 +179,7 @@ class Hold {
 
 class EntryReference extends WeakRef<Entry> {
   readonly digest: string;
+  readonly born: Milliseconds = performance.now();
 
   constructor(entry: Entry, digest: string) {
     super(entry);
@@ -248,4 +270,9 @@ export function internChain(ders: readonly Uint8Array[]): readonly CertificateHa
 /** What `intern`, `internChain` and `internPeerCertificates` did in this process, the proxy's own use included. */
 export function internCounters(): InternCounters {
   return pool.counters;
+}
+
+/** The entries of the process, for the ledger. */
+export function internHoldings(): InternHoldings {
+  return pool.holdings;
 }

@@ -6,6 +6,7 @@ import {
   limitDefaults,
   parseChoice,
   parseCount,
+  parseDurationOrOff,
   parseHost,
   parseLimit,
   parsePath,
@@ -174,6 +175,14 @@ const run = {
       kind: 'flag',
       about: 'At the end, print how large the reads and writes of both legs were.',
     } satisfies Flag,
+    ledgerEvery: {
+      kind: 'value',
+      placeholder: 'DURATION',
+      about:
+        'Print what was opened and closed so often, and at the end: a line on stdout for each kind that moved. off: never.',
+      parse: parseDurationOrOff,
+      default: 'off',
+    } satisfies Value<number | 'off'>,
     workers: {
       kind: 'value',
       placeholder: 'N',

@@ -10,12 +10,13 @@ import { wantsColor } from './colors.js';
 import { openControl } from './control.js';
 import { ExchangeLog } from './exchange-log.js';
 import { boundHeapGrowth } from './heap-growth.js';
+import { startLedgerLog } from './ledger-log.js';
 import { notice } from './output.js';
 import { proxyOptionsFrom } from './proxy-options.js';
 import { announce } from './run-announce.js';
 import type { RunArguments } from './run-arguments.js';
 import { announceDrain, untilSignal } from './run-end.js';
-import { endLog } from './run-log.js';
+import { endLines, endLog, startLines } from './run-log.js';
 import { showReads } from './show-reads.js';
 import { StoreNotices } from './store-notices.js';
 import { sumStores, withoutStore } from './workers-counters.js';
@@ -64,6 +65,14 @@ async function runAlone(typed: RunArguments): Promise<number> {
     throw error;
   }
   const closeControl = opened && (await openAloneControl(proxy, opened, typed));
+  // Also where exchanges are not logged: it was asked for by name.
+  const lines = typed.ledgerEvery !== 'off' && !log ? startLines(typed) : undefined;
+  const endLedger = startLedgerLog(typed, {
+    read: () => [proxy.counters()],
+    write: (line) => {
+      (log?.writer ?? lines)?.write(line);
+    },
+  });
   const ended = untilSignal(async (signal) => {
     const closed = proxy.close({ drainTimeout });
     const ledger = proxy.ledger();
@@ -74,7 +83,9 @@ async function runAlone(typed: RunArguments): Promise<number> {
   announce(proxy, typed);
   await ended;
   await closeControl?.();
+  await endLedger();
   if (log) await endLog(log);
+  if (lines) await endLines(lines);
   await showReads([proxy.counters()], typed);
   return 0;
 }

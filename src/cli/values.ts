@@ -79,6 +79,11 @@ export function parsePositiveDuration(text: string, option: string): Millisecond
   return ms;
 }
 
+/** `off`, or a duration over 0. */
+export function parseDurationOrOff(text: string, option: string): Milliseconds | 'off' {
+  return text === 'off' ? text : parsePositiveDuration(text, option);
+}
+
 /**
  * Stands for `--store` where that is absent. Who may list processes sees their arguments, and nobody else's
  * environment: the URL of a store can have a password.

@@ -2,12 +2,21 @@
 import type { StoreCounters } from '../certs/store.js';
 import type { ProxyCounters } from '../proxy/certificates.js';
 
-/** Adds what is a number, however deep; of other values the first stays. Either may be `undefined`. */
+/**
+ * Adds what is a number, however deep, but for ages: of these the larger stays. Of other values the first stays.
+ * Either may be `undefined`.
+ */
 export function addCounters(a: unknown, b: unknown): unknown {
   if (typeof a === 'number' && typeof b === 'number') return a + b;
   if (!isRecord(a) || !isRecord(b)) return a ?? b;
   const names = new Set([...Object.keys(a), ...Object.keys(b)]);
-  return Object.fromEntries([...names].map((name) => [name, addCounters(a[name], b[name])]));
+  return Object.fromEntries(
+    [...names].map((name) => [name, (name === 'oldestMs' ? older : addCounters)(a[name], b[name])]),
+  );
+}
+
+function older(a: unknown, b: unknown): unknown {
+  return typeof a === 'number' && typeof b === 'number' ? Math.max(a, b) : (a ?? b);
 }
 
 const none: StoreCounters = {

@@ -48,7 +48,7 @@ export class Tally {
 function withoutHoldings({ identities, contexts, store, ledger, legs }: ProxyCounters): ProxyCounters {
   const closed = Object.entries(ledger).map(([kind, line]) => [
     kind,
-    { ...line, closed: line.created, outstanding: 0 },
+    { ...line, closed: line.created - line.leaked, outstanding: 0, oldestMs: 0 },
   ]);
   return {
     identities: { ...identities, size: 0 },

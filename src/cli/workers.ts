@@ -16,17 +16,15 @@ import { type PurgedHosts, StoreDesk } from './certs-desk.js';
 import { openSharedStore } from './certs-store.js';
 import { wantsColor } from './colors.js';
 import { openControl } from './control.js';
-import { droppedRecord, formatDropped } from './format.js';
-import { LineWriter } from './log.js';
+import { startLedgerLog } from './ledger-log.js';
 import { notice } from './output.js';
 import { proxyOptionsFrom } from './proxy-options.js';
 import { announce } from './run-announce.js';
-import { endLines } from './run-log.js';
+import { endLines, startLines } from './run-log.js';
 import type { RunArguments } from './run-arguments.js';
 import { announceDrain, untilSignal } from './run-end.js';
 import { showReads } from './show-reads.js';
 import { StoreNotices } from './store-notices.js';
-import { safeJson } from './text.js';
 import { addCounters, sumStores, withoutStore } from './workers-counters.js';
 import { Crew } from './workers-crew.js';
 import { sealedStore } from './workers-store.js';
@@ -98,6 +96,12 @@ export async function runPrimary(typed: RunArguments): Promise<number> {
     },
     unavailable: notice,
   });
+  const endLedger = startLedgerLog(typed, {
+    read: async () => (await crew.counters()).all,
+    write: (line) => {
+      lines.write(line);
+    },
+  });
   const rotation = Context.background.withCancel();
   const rotating = rotate(ticketKeys, crew, rotation);
   const ended = untilSignal(
@@ -118,6 +122,7 @@ export async function runPrimary(typed: RunArguments): Promise<number> {
   stdout.off('resize', resized);
   await closeControl();
   await store.close();
+  await endLedger();
   await endLines(lines);
   await showReads((await crew.counters()).all, typed);
   return 0;
@@ -181,14 +186,4 @@ async function probe({
   const where = await listener.listen({ host, port });
   await listener.stop();
   return where;
-}
-
-function startLines({ logFormat }: RunArguments): LineWriter {
-  return new LineWriter(process.stdout, {
-    dropped: (count) =>
-      logFormat === 'json' ? safeJson(droppedRecord(count, Date.now())) : formatDropped(count),
-    onFailure: (error) => {
-      notice(`stdout cannot be written (${error.message}); the proxy goes on without exchange lines`);
-    },
-  });
 }

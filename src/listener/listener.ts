@@ -16,6 +16,7 @@ import type { Context } from '../base/context.js';
 import { type Clock, systemClock } from '../base/deadlines.js';
 import { type ErrorCode, SallyportError, errorTable } from '../base/errors.js';
 import type { Ledger } from '../base/ledger.js';
+import type { Mark } from '../base/ledger-book.js';
 import { hostPort } from '../base/message.js';
 
 export interface ListenerOptions {
@@ -56,10 +57,9 @@ export class Listener {
   readonly #options: ListenerOptions;
   readonly #clock: Clock;
   readonly #server: Server;
-  readonly #admitted = new Set<Socket>();
-  #refused = 0;
   /** Accepted and not closed, whether admitted or refused. */
-  #sockets = 0;
+  readonly #sockets = new Map<Socket, Mark>();
+  readonly #refused = new Set<Socket>();
   #whenEnded: (() => void) | undefined;
   #stopped = false;
   #failures = 0;
@@ -71,11 +71,11 @@ export class Listener {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
     const forget = (socket: Socket): void => {
-      this.#options.ledger.close('connections');
-      if (this.#admitted.delete(socket)) this.#options.onClosed?.(socket);
-      else this.#refused -= 1;
-      this.#sockets -= 1;
-      if (this.#sockets === 0) this.#whenEnded?.();
+      const mark = this.#sockets.get(socket);
+      if (mark !== undefined) this.#options.ledger.close('connections', mark);
+      this.#sockets.delete(socket);
+      if (!this.#refused.delete(socket)) this.#options.onClosed?.(socket);
+      if (this.#sockets.size === 0) this.#whenEnded?.();
     };
     this.#onSocketClose = function (): void {
       forget(this);
@@ -118,7 +118,7 @@ export class Listener {
 
   /** How many admitted sockets are open. */
   get connections(): number {
-    return this.#admitted.size;
+    return this.#sockets.size - this.#refused.size;
   }
 
   /**
@@ -133,7 +133,7 @@ export class Listener {
 
   /** After `stop`: resolves when every accepted socket is closed, the refused ones too. */
   async ended(): Promise<void> {
-    if (this.#sockets === 0) return;
+    if (this.#sockets.size === 0) return;
     await new Promise<void>((resolve) => {
       this.#whenEnded = resolve;
     });
@@ -141,28 +141,28 @@ export class Listener {
 
   /** Destroys every admitted socket that is still open. */
   destroyConnections(): void {
-    for (const socket of this.#admitted) socket.destroy();
+    for (const socket of this.#sockets.keys()) if (!this.#refused.has(socket)) socket.destroy();
   }
 
   readonly #accept = (socket: Socket): void => {
     const { ledger, limit, onConnection } = this.#options;
-    ledger.open('connections');
-    this.#sockets += 1;
+    const full = this.connections >= limit;
+    ledger.passed();
+    this.#sockets.set(socket, ledger.open('connections', socket));
     // A reset by the client is an `error` of the socket. `close` follows it, and all cleaning up is there.
     socket.on('error', ignoreError);
     socket.on('close', this.#onSocketClose);
-    if (this.#admitted.size >= limit) {
+    if (full) {
       this.#refuse(socket);
       return;
     }
-    this.#admitted.add(socket);
     onConnection(socket);
   };
 
   #refuse(socket: Socket): void {
-    this.#refused += 1;
+    this.#refused.add(socket);
     this.#options.onRefused?.(socket);
-    if (this.#refused > refusalsAtOnce) {
+    if (this.#refused.size > refusalsAtOnce) {
       socket.destroy();
       return;
     }

@@ -44,6 +44,14 @@ export class DiscardedBody implements BodySink {
   }
 }
 
+/** Whom a body that is collected tells. */
+export interface BodyKeeper {
+  /** Somebody asked for it, or it is complete. */
+  collecting(begins: boolean): void;
+  /** So much more memory is kept for it. */
+  kept(bytes: Bytes): void;
+}
+
 /** A body as a hook sees it: collected when it asks, up to a limit, and kept for being sent on. */
 export class CollectedBody implements CollectableBody, BodySink {
   source: BodySource | undefined;
@@ -51,7 +59,7 @@ export class CollectedBody implements CollectableBody, BodySink {
   readonly #from: BodySource | undefined;
   readonly #defaultLimit: Bytes;
   readonly #tooLarge: ErrorCode;
-  readonly #collecting: (begins: boolean) => void;
+  readonly #keeper: BodyKeeper;
   #bytes: Buffer = Buffer.alloc(0);
   #size = 0;
   #limit: Bytes = 0;
@@ -60,17 +68,11 @@ export class CollectedBody implements CollectableBody, BodySink {
   #reject: ((error: SallyportError) => void) | undefined;
 
   /**
-   * `from` is `undefined` for a message without a body. `collecting` is told when somebody asks for it, and when
-   * it is complete.
+   * `from` is `undefined` for a message without a body.
    */
-  constructor(
-    from: BodySource | undefined,
-    defaultLimit: Bytes,
-    tooLarge: ErrorCode,
-    collecting: (begins: boolean) => void,
-  ) {
+  constructor(from: BodySource | undefined, defaultLimit: Bytes, tooLarge: ErrorCode, keeper: BodyKeeper) {
     this.#from = from;
-    this.#collecting = collecting;
+    this.#keeper = keeper;
     this.#defaultLimit = defaultLimit;
     this.#tooLarge = tooLarge;
   }
@@ -100,7 +102,7 @@ export class CollectedBody implements CollectableBody, BodySink {
       this.#resolve = resolve;
       this.#reject = reject;
     });
-    if (!from.taken) this.#collecting(true);
+    if (!from.taken) this.#keeper.collecting(true);
     from.pipe(this);
     return quiet(collected);
   }
@@ -118,6 +120,7 @@ export class CollectedBody implements CollectableBody, BodySink {
       const larger = Buffer.allocUnsafe(
         Math.max(4096, this.#size, Math.min(this.#limit, this.#bytes.length * 2)),
       );
+      this.#keeper.kept(larger.length - this.#bytes.length);
       this.#bytes.copy(larger, 0, 0, size);
       this.#bytes = larger;
     }
@@ -135,7 +138,7 @@ export class CollectedBody implements CollectableBody, BodySink {
 
   end(): void {
     if (this.#size > this.#limit) return;
-    this.#collecting(false);
+    this.#keeper.collecting(false);
     this.#resolve?.(this.#bytes.subarray(0, this.#size));
   }
 

@@ -1,7 +1,7 @@
 /** The proxy's certificate store, from its option to its reports, and the counters of its certificates. */
 import type { SallyportError } from '../base/errors.js';
 import type { Events } from '../base/events.js';
-import type { LedgerKind, LedgerLine } from '../base/ledger.js';
+import type { LedgerLines } from '../base/ledger.js';
 import type { LegsCounts } from '../base/leg-counters.js';
 import type {
   Authority,
@@ -20,7 +20,7 @@ export interface ProxyCounters {
   readonly contexts: ContextCounters;
   /** Of the store that was given or made; absent when it was given and does not count. */
   readonly store?: StoreCounters;
-  readonly ledger: Readonly<Record<LedgerKind, LedgerLine>>;
+  readonly ledger: LedgerLines;
   /**
    * Sizes of reads and writes, handshakes, and what is held, of the leg to the clients and the one to the
    * origins.

@@ -5,6 +5,7 @@
  * Every path ends in `#finish`, once: there the context closes and the end is told.
  */
 import type { Duplex } from 'node:stream';
+import type { Bytes } from '../base/bytes.js';
 import type { CloseListener, Context } from '../base/context.js';
 import { type ErrorCode, SallyportError, toSallyportError } from '../base/errors.js';
 import type {
@@ -21,6 +22,7 @@ import type {
   ServerLeg,
 } from '../base/exchange.js';
 import { bodyGone, type BodySource } from '../base/flow.js';
+import type { Mark } from '../base/ledger-book.js';
 import { authority, type Origin, originUrl } from '../base/message.js';
 import type { ClientStream, RequestConnection, ResponseReceiver } from '../http/client-stream.js';
 import {
@@ -35,7 +37,7 @@ import type { H1RequestHead, H1ResponseHead } from '../http/head.js';
 import type { ServerStream, StreamOwner } from '../http/server-stream.js';
 import { decide } from '../rules/decide.js';
 import { mayRetry } from '../upstream/retry.js';
-import { CollectedBody, DiscardedBody, smallBody } from './body.js';
+import { type BodyKeeper, CollectedBody, DiscardedBody, smallBody } from './body.js';
 import { OriginLeg } from './origin-certificates.js';
 import { OriginConnection } from './origin-connection.js';
 import { openOrigin, originKey } from './origins.js';
@@ -45,7 +47,7 @@ import { openTunnel } from './tunnel.js';
 
 type AnsweredBy = 'origin' | 'hook' | 'proxy';
 
-export class ExchangeRun implements Exchange, StreamOwner, ResponseReceiver, CloseListener {
+export class ExchangeRun implements Exchange, StreamOwner, ResponseReceiver, CloseListener, BodyKeeper {
   readonly #leg: Leg;
   readonly context: Context;
   readonly #services: Services;
@@ -79,6 +81,12 @@ export class ExchangeRun implements Exchange, StreamOwner, ResponseReceiver, Clo
   #acquiring = false;
   #requestEnded = false;
   #finished = false;
+  /** For the ledger: the exchange, its bodies while they are on their way, and what is kept of them. */
+  readonly #mark: Mark;
+  #requestMark: Mark | undefined;
+  #responseMark: Mark | undefined;
+  #keptMark: Mark | undefined;
+  #kept: Bytes = 0;
 
   constructor(services: Services, leg: Leg, stream: ServerStream) {
     this.#services = services;
@@ -91,7 +99,10 @@ export class ExchangeRun implements Exchange, StreamOwner, ResponseReceiver, Clo
     this.context = leg.context.withCancel();
     this.context.addCloseListener(this);
     stream.owner = this;
-    services.ledger.open('exchanges');
+    const { ledger } = services;
+    ledger.passed(this.#started);
+    this.#mark = ledger.open('exchanges', this);
+    if (stream.head.framing !== 'none') this.#requestMark = ledger.open('bodies');
   }
 
   // The exchange as hooks and events see it.
@@ -126,9 +137,7 @@ export class ExchangeRun implements Exchange, StreamOwner, ResponseReceiver, Clo
       from,
       limit,
       'ERR_REQUEST_BODY_TOO_LARGE',
-      (begins) => {
-        this.#collecting(begins);
-      },
+      this,
     ));
     return { method, url: this.url, target: this.#target, version, headers, body };
   }
@@ -142,22 +151,35 @@ export class ExchangeRun implements Exchange, StreamOwner, ResponseReceiver, Clo
       from,
       limit,
       'ERR_RESPONSE_BODY_TOO_LARGE',
-      (begins) => {
-        this.#collecting(begins);
-      },
+      this,
     ));
     const { status, reason, version, headers } = head;
     return { status, reason, version, headers, body };
   }
 
   /** While a hook collects a body it may not stand still; once it is complete the hook has the time it needs. */
-  #collecting(begins: boolean): void {
+  collecting(begins: boolean): void {
     if (begins) {
       this.progress();
       if (!this.#responseHead) this.#stream.continue();
     } else {
       this.context.setTimeout(Number.POSITIVE_INFINITY, 'ERR_CANCELLED');
     }
+  }
+
+  /** So many bytes of a body are kept until the exchange ends. */
+  kept(bytes: Bytes): void {
+    const { ledger } = this.#services;
+    if (this.#finished || bytes === 0) return;
+    if (this.#keptMark === undefined) this.#keptMark = ledger.open('bodyBytes', undefined, bytes);
+    else ledger.grow('bodyBytes', this.#keptMark, bytes);
+    this.#kept += bytes;
+  }
+
+  #requestBodyOver(): void {
+    if (this.#requestMark === undefined) return;
+    this.#services.ledger.close('bodies', this.#requestMark);
+    this.#requestMark = undefined;
   }
 
   /** Begins. Called once. */
@@ -242,7 +264,9 @@ export class ExchangeRun implements Exchange, StreamOwner, ResponseReceiver, Clo
     const collected = this.#stream.head.framing === 'none' ? undefined : this.#collectedRequest?.collected;
     if (change?.body !== undefined) {
       this.#discardRequest();
-      this.#forwardWith(change, Buffer.from(change.body));
+      const body = Buffer.from(change.body);
+      this.kept(body.length);
+      this.#forwardWith(change, body);
     } else if (collected) {
       void this.#later(collected, (body) => {
         this.#forwardWith(change, body);
@@ -352,6 +376,7 @@ export class ExchangeRun implements Exchange, StreamOwner, ResponseReceiver, Clo
 
   requestEnded(): void {
     this.#requestEnded = true;
+    this.#requestBodyOver();
     if (this.#upstream && !this.#responseHead) {
       this.context.setTimeout(this.#services.timeouts.responseHead, 'ERR_RESPONSE_HEAD_TIMEOUT');
     }
@@ -377,6 +402,7 @@ export class ExchangeRun implements Exchange, StreamOwner, ResponseReceiver, Clo
   final(received: H1ResponseHead, body: BodySource): void {
     const head = this.#answering(received);
     this.#bodyComes = received.framing !== 'none';
+    if (this.#bodyComes && !this.#finished) this.#responseMark = this.#services.ledger.open('bodies');
     this.#responseHead = head;
     this.#responseBody = body;
     const hook = this.#services.hooks.response;
@@ -425,6 +451,7 @@ export class ExchangeRun implements Exchange, StreamOwner, ResponseReceiver, Clo
     const collected = this.#responseHead?.framing === 'none' ? undefined : this.#collectedResponse?.collected;
     if (change?.body !== undefined) {
       const body = Buffer.from(change.body);
+      this.kept(body.length);
       if (collected) this.#deliverWith(change, body);
       else
         this.#afterOriginsBody(() => {
@@ -642,7 +669,10 @@ export class ExchangeRun implements Exchange, StreamOwner, ResponseReceiver, Clo
     this.#collectedResponse?.giveUp(over);
     this.context.close(error);
     const { events, ledger } = this.#services;
-    ledger.close('exchanges');
+    this.#requestBodyOver();
+    if (this.#responseMark !== undefined) ledger.close('bodies', this.#responseMark);
+    if (this.#keptMark !== undefined) ledger.close('bodyBytes', this.#keptMark, this.#kept);
+    ledger.close('exchanges', this.#mark);
     if (!events.has('exchange.end')) return;
     const duration = performance.now() - this.#started;
     events.emit('exchange.end', {

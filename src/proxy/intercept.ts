@@ -56,7 +56,11 @@ export async function interceptTls(
   const { mirror } = services;
   const { identity, bytes, failedAhead } = mirror
     ? await mirrorOrigin(services, mirror, wanted, { host, origin, socket, bytes: read, handshake })
-    : { identity: await services.identities.get(host, handshake), bytes: read, failedAhead: undefined };
+    : {
+        identity: await identityFor(services, host, undefined, handshake),
+        bytes: read,
+        failedAhead: undefined,
+      };
   const tls = await terminate(socket, bytes, {
     secureContext: () => identity.contextNow(),
     alpnProtocols: known,
@@ -138,9 +142,10 @@ function noteHandshake(
   hello: ClientHello,
 ): Leg {
   const { events, ledger } = services;
-  ledger.open('clientTls');
+  ledger.passed();
+  const mark = ledger.open('clientTls', tls);
   leg.context.onClose(() => {
-    ledger.close('clientTls');
+    ledger.close('clientTls', mark);
   });
   const facts = describeTls(tls, hello.serverName);
   const meter = services.legs.client;

@@ -50,7 +50,7 @@ export async function mirrorOrigin(
   const { host, handshake } = request;
   const { leaf, error, bytes } = await look(services, leg, request);
   const shown = error && mirror.faulty(host, error, handshake);
-  const identity = await (shown ?? identityFor(services, host, leaf, handshake));
+  const identity = await (shown ? waitedFor(services, shown) : identityFor(services, host, leaf, handshake));
   return { identity, bytes, failedAhead: error && failedAhead(error) };
 }
 
@@ -72,19 +72,35 @@ export function failedAhead(error: SallyportError, now = (): Milliseconds => per
 
 /** The one that mirrors `leaf`, or the usual one where there is none, or none that can be mirrored. */
 export async function identityFor(
-  { identities }: Pick<Services, 'identities'>,
+  services: Pick<Services, 'identities' | 'ledger'>,
   host: string,
   leaf: CertificateHandle | undefined,
   handshake: Context,
 ): Promise<Identity> {
-  if (!leaf) return await identities.get(host, handshake);
+  const { identities } = services;
+  if (!leaf) return await waitedFor(services, identities.get(host, handshake));
   try {
-    return await identities.getMirror(host, leaf, handshake);
+    return await waitedFor(services, identities.getMirror(host, leaf, handshake));
   } catch (thrown) {
     const error = toSallyportError(thrown);
     // It has ended since it was verified, while a connection or session lived on.
-    if (error.code === 'ERR_LEAF_CERTIFICATE') return await identities.get(host, handshake);
+    if (error.code === 'ERR_LEAF_CERTIFICATE')
+      return await waitedFor(services, identities.get(host, handshake));
     throw error;
+  }
+}
+
+/** Counts who waits. */
+async function waitedFor(
+  { ledger }: Pick<Services, 'ledger'>,
+  identity: Identity | Promise<Identity>,
+): Promise<Identity> {
+  if (!(identity instanceof Promise)) return identity;
+  const mark = ledger.open('storeWaits');
+  try {
+    return await identity;
+  } finally {
+    ledger.close('storeWaits', mark);
   }
 }
 

@@ -117,6 +117,7 @@ export async function openTls(
   upstream.writes(socket);
   if (!reader?.attached) upstream.reads(socket);
   upstream.counters.handshake(socket.isSessionReused());
+  services.upstreamTls.add(socket);
   if (events.has('tls.upstream')) {
     events.emit('tls.upstream', { host, port, tls: describeTls(socket, serverName ?? host) });
   }

@@ -6,7 +6,8 @@ import type { Milliseconds } from '../base/bytes.js';
 import { Context } from '../base/context.js';
 import { SallyportError, toSallyportError } from '../base/errors.js';
 import { type EventMessage, type EventName, Events } from '../base/events.js';
-import { Ledger, type LedgerKind, type LedgerLine } from '../base/ledger.js';
+import { Ledger, type LedgerLines } from '../base/ledger.js';
+import { isSettled, joinLedgers } from '../base/ledger-process.js';
 import { defaultLimits, defaultTimeouts } from '../base/limits.js';
 import { hostPort } from '../base/message.js';
 import {
@@ -31,8 +32,13 @@ import { Legs } from './legs.js';
 import { Pipeline } from './pipeline.js';
 import type { Services } from './services.js';
 import { OpenTunnels } from './open-tunnels.js';
+import { provideReadings } from './ledger-readings.js';
+import { UpstreamTls } from './upstream-tls.js';
 
 const defaultDrainTimeout: Milliseconds = 10_000;
+
+/** How long sockets that were destroyed may take to close, which is a turn of the event loop. */
+const closingTime: Milliseconds = 1000;
 
 /** Makes a proxy; `listen` starts it. Nothing is shared with any other proxy of the process. */
 export function createProxy(options: ProxyOptions = {}): Proxy {
@@ -52,13 +58,14 @@ interface Running {
 export class Proxy implements AsyncDisposable {
   readonly #options: ProxyOptions;
   readonly #events: Events;
-  readonly #ledger = new Ledger();
+  readonly #ledger = new Ledger({ recent: () => Context.background.ledger.wheel.recent });
+  #leaveLedgers: (() => void) | undefined;
   #running: Running | undefined;
   #closed: Promise<void> | undefined;
 
   constructor(options: ProxyOptions) {
     this.#options = options;
-    this.#events = new Events(`sallyport-${randomBytes(4).toString('hex')}`);
+    this.#events = new Events(`sallyport-${randomBytes(4).toString('hex')}`, this.#ledger);
   }
 
   /**
@@ -74,7 +81,8 @@ export class Proxy implements AsyncDisposable {
     const wildcards = this.#options.wildcardLeaves === true ? await loadWildcardGroups() : undefined;
     const authority = this.#options.authority ?? (await openAuthority({ dir: caDir }));
     const store = await openStore(this.#options.store, authority, this.#events);
-    const context = Context.background.withCancel();
+    // A root of its own, so that its contexts are counted apart; the clock and the wheel are those of the process.
+    const context = Context.root(Context.background.ledger.wheel);
     let services: Services;
     try {
       services = this.#makeServices(context, trust, authority, wildcards, store.store);
@@ -124,6 +132,7 @@ export class Proxy implements AsyncDisposable {
       await giveBack(services, store);
       throw error;
     }
+    this.#leaveLedgers = joinLedgers(this.#ledger);
     this.#events.emit('listening', { host: this.host, port: this.port });
     return this;
   }
@@ -143,6 +152,15 @@ export class Proxy implements AsyncDisposable {
     const ledger = this.#ledger;
     let exchanges = 0;
     let tunnels = 0;
+    const identities = new Identities({
+      authority,
+      events,
+      profile,
+      store,
+      ...(wildcards && { wildcards }),
+      ...(ticketKeys && { ticketKeys }),
+    });
+    provideReadings(ledger, context, identities);
     return {
       context,
       events,
@@ -150,18 +168,12 @@ export class Proxy implements AsyncDisposable {
       limits,
       timeouts,
       hooks,
-      identities: new Identities({
-        authority,
-        events,
-        profile,
-        store,
-        ...(wildcards && { wildcards }),
-        ...(ticketKeys && { ticketKeys }),
-      }),
+      identities,
       mirror: makeMirror(this.#options),
       trust,
       pool: new Pool<OriginConnection>({ context, ledger, limits, idleTimeout: timeouts.idleUpstream }),
       tunnels: new OpenTunnels(),
+      upstreamTls: new UpstreamTls(ledger),
       slabs: new SlabPool(),
       readBuffer: Buffer.allocUnsafeSlow(slabSize),
       legs: new Legs(readBufferSize),
@@ -204,8 +216,11 @@ export class Proxy implements AsyncDisposable {
     return this.#events.on(name, listener);
   }
 
-  /** What was opened and closed; after `close` nothing is outstanding. */
-  ledger(): Readonly<Record<LedgerKind, LedgerLine>> {
+  /**
+   * What was opened and closed; after `close` nothing is outstanding, but what others of the process have of the
+   * kinds that all share: `deadlines` and `internedCertificates`.
+   */
+  ledger(): LedgerLines {
     return this.#ledger.lines();
   }
 
@@ -256,7 +271,11 @@ export class Proxy implements AsyncDisposable {
     await services.tunnels.ended();
     await giveBack(services, running.store);
     await listener.ended();
+    using patience = Context.background.withTimeout(closingTime);
+    await services.upstreamTls.ended(patience);
     this.#events.close();
+    // What is left after all is still to be seen by whoever looks at the process.
+    if (isSettled(this.#ledger)) this.#leaveLedgers?.();
   }
 }
 

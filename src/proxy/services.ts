@@ -16,6 +16,7 @@ import type { Mirror } from './mirror.js';
 import type { Legs } from './legs.js';
 import type { OriginConnection } from './origin-connection.js';
 import type { OpenTunnels } from './open-tunnels.js';
+import type { UpstreamTls } from './upstream-tls.js';
 
 export interface Services {
   /** The proxy's own; closing it cuts everything. */
@@ -31,6 +32,8 @@ export interface Services {
   readonly trust: TrustContext;
   readonly pool: Pool<OriginConnection>;
   readonly tunnels: OpenTunnels;
+  /** TLS connections to origins, pooled and tunnelled. */
+  readonly upstreamTls: UpstreamTls;
   /** Memory that is used again and again: what is sent, and what is read from origins. */
   readonly slabs: SlabPool;
   readonly readBuffer: Buffer;

@@ -21,7 +21,8 @@ export function openTunnel(
   const started = performance.now();
   const id = `${events.proxy}-t${services.nextTunnel()}`;
   const opened: TunnelOpen = { ...facts, id, connection: leg.client.connection };
-  ledger.open('tunnels');
+  ledger.passed(started);
+  const mark = ledger.open('tunnels');
   if (events.has('tunnel.open')) events.emit('tunnel.open', opened);
   const options = {
     fromClient,
@@ -32,7 +33,7 @@ export function openTunnel(
     buffered: limits.buffered,
   };
   const ended = relay(client, origin, options).then((end) => {
-    ledger.close('tunnels');
+    ledger.close('tunnels', mark);
     if (!events.has('tunnel.close')) return;
     events.emit('tunnel.close', { ...opened, ...end, duration: performance.now() - started });
   });

@@ -1,13 +1,22 @@
 /** The public surface of `sallyport/testing`: what tests of users import. */
 import { createProxy, type Proxy } from '../proxy/proxy.js';
 import type { ProxyOptions } from '../proxy/options.js';
+import { expectNothingLeft } from './expect-nothing.js';
 
+export {
+  expectNothingOutstanding,
+  expectNothingOutstandingInEach,
+  type NothingOutstanding,
+  type NothingOutstandingOptions,
+  type TestHooks,
+} from './expect-nothing.js';
+export { type VirtualTime, type VirtualTimeOptions, virtualTime } from './virtual-time.js';
 export { type ConformanceCase, certificateStoreConformance } from './store-conformance.js';
 export type { StoreConformanceOptions, StoreWorld } from './store-stage.js';
 
 /**
  * Runs `work` with a proxy of its own on a free port, and closes it in every path. Rejects with what `work`
- * rejects with; throws when the proxy held anything after it was closed.
+ * rejects with, or with an `AssertionError` when the proxy held anything after it was closed.
  */
 export async function withProxy<T>(
   options: ProxyOptions,
@@ -20,8 +29,6 @@ export async function withProxy<T>(
   } finally {
     await proxy.close();
   }
-  for (const [kind, { outstanding }] of Object.entries(proxy.ledger())) {
-    if (outstanding !== 0) throw new Error(`${outstanding} ${kind} outstanding after close()`);
-  }
+  await expectNothingLeft(proxy);
   return result;
 }

@@ -1,6 +1,7 @@
 /** What a pool keeps under one key: connections, dials, and the line of those who wait. Only for `pool.ts`. */
 import type { Milliseconds } from '../base/bytes.js';
 import type { Context } from '../base/context.js';
+import type { Mark } from '../base/ledger-book.js';
 import { Link, LinkedList } from './linked-list.js';
 
 /** A connection of the pool. */
@@ -13,10 +14,14 @@ export class Member<C> {
   /** `closing`: given up, its socket not yet closed. */
   state: 'busy' | 'idle' | 'closing' | 'closed' = 'busy';
   idleSince: Milliseconds = 0;
+  /** For the ledger: as a socket, and while it is idle. */
+  readonly mark: Mark;
+  idleMark: Mark = 0;
 
-  constructor(connection: C, bucket: Bucket<C>) {
+  constructor(connection: C, bucket: Bucket<C>, mark: Mark) {
     this.connection = connection;
     this.bucket = bucket;
+    this.mark = mark;
   }
 }
 
@@ -28,6 +33,8 @@ export class Waiter<C> {
   readonly resolve: (connection: C) => void;
   readonly reject: (error: unknown) => void;
   readonly link = new Link<Waiter<C>>(this);
+  /** For the ledger. */
+  mark: Mark = 0;
   /** Stops listening to the requester's context. */
   stop: (() => void) | undefined;
 
@@ -47,6 +54,8 @@ export class Waiter<C> {
 export interface Dial {
   readonly order: number;
   readonly context: Context;
+  /** For the ledger, of the socket. */
+  readonly mark: Mark;
 }
 
 /** It exists while it holds anything. Where there is an idle connection, nobody waits. */

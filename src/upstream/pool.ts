@@ -14,7 +14,8 @@
  *
  * Ownership: a connection that was handed out belongs to the requester until `release` or until it closes;
  * idle ones and dials belong to the pool. The ledger counts a dial, and the connection that it becomes, as
- * one of `upstreamSockets` until that has closed, and everybody in a line as one of `upstreamWaiters`.
+ * one of `upstreamSockets` until that has closed, those that are idle as `poolEntries` too, and everybody in a line as
+ * one of `upstreamWaiters`.
  */
 import type { Milliseconds } from '../base/bytes.js';
 import type { Context } from '../base/context.js';
@@ -225,14 +226,14 @@ export class Pool<C extends PooledConnection> {
   #enter(bucket: Bucket<C>, waiter: Waiter<C>): void {
     bucket.waiters.append(waiter.link);
     this.#waiting += 1;
-    this.#options.ledger.open('upstreamWaiters');
+    waiter.mark = this.#options.ledger.open('upstreamWaiters');
   }
 
   #leave(bucket: Bucket<C>, waiter: Waiter<C>): void {
     bucket.waiters.remove(waiter.link);
     waiter.stop?.();
     this.#waiting -= 1;
-    this.#options.ledger.close('upstreamWaiters');
+    this.#options.ledger.close('upstreamWaiters', waiter.mark);
   }
 
   /** The requester's context closed. A dial that is left without anybody to wait for it is cancelled. */
@@ -297,10 +298,14 @@ export class Pool<C extends PooledConnection> {
       if (this.#places >= this.#options.limits.upstreamTotal && !this.#makeRoom()) return;
       const waiter = next.waiters.last;
       if (!waiter) return;
-      const dial: Dial = { order: this.#nextOrder(), context: this.#options.context.withCancel() };
+      this.#options.ledger.passed();
+      const dial: Dial = {
+        order: this.#nextOrder(),
+        context: this.#options.context.withCancel(),
+        mark: this.#options.ledger.open('upstreamSockets'),
+      };
       next.dials.add(dial);
       this.#takePlace(next);
-      this.#options.ledger.open('upstreamSockets');
       this.#reckon(next);
       if (next.starved.linked) this.#starved.append(next.starved);
       void this.#dial(next, dial, waiter.open);
@@ -332,7 +337,7 @@ export class Pool<C extends PooledConnection> {
   }
 
   #arrived(bucket: Bucket<C>, dial: Dial, connection: C): void {
-    const member = new Member(connection, bucket);
+    const member = new Member(connection, bucket, dial.mark);
     this.#members.set(connection, member);
     connection.onClosed = () => {
       this.#gone(member);
@@ -358,7 +363,7 @@ export class Pool<C extends PooledConnection> {
 
   #failed(bucket: Bucket<C>, dial: Dial, error: unknown): void {
     this.#freePlace(bucket);
-    this.#options.ledger.close('upstreamSockets');
+    this.#options.ledger.close('upstreamSockets', dial.mark);
     this.#failHead(bucket, dial, error);
     this.#pump(bucket);
   }
@@ -387,6 +392,7 @@ export class Pool<C extends PooledConnection> {
       member.idleSince = this.#clock.now();
       bucket.idle.append(member.inBucket);
       this.#idle.append(member.inPool);
+      member.idleMark = this.#options.ledger.open('poolEntries');
       connection.onIdle();
       if (!this.#sweep) this.#armSweep(this.#options.idleTimeout);
     }
@@ -394,6 +400,8 @@ export class Pool<C extends PooledConnection> {
   }
 
   #leaveIdle(member: Member<C>): void {
+    if (!member.inPool.linked) return;
+    this.#options.ledger.close('poolEntries', member.idleMark);
     member.bucket.idle.remove(member.inBucket);
     this.#idle.remove(member.inPool);
   }
@@ -412,7 +420,7 @@ export class Pool<C extends PooledConnection> {
     const { state, bucket } = member;
     if (state === 'closed') return;
     member.state = 'closed';
-    this.#options.ledger.close('upstreamSockets');
+    this.#options.ledger.close('upstreamSockets', member.mark);
     if (state === 'closing') return;
     this.#leaveIdle(member);
     this.#members.delete(member.connection);

@@ -37,9 +37,17 @@ test('counters: numbers are added, however deep', () => {
   });
 });
 
+test('counters: of ages the larger stays', () => {
+  const sum = [{ created: 1, oldestMs: 5 }, { created: 2, oldestMs: 7 }, {}].reduce(
+    addCounters,
+    undefined as unknown,
+  );
+  assert.deepEqual(sum, { created: 3, oldestMs: 7 });
+});
+
 test('tally: what was counted stays, what was held goes; many restarts cost nothing', () => {
   const counted = (made: number): ProxyCounters => {
-    const line = { created: made, closed: made - 1, outstanding: 1, highWater: 1 };
+    const line = { created: made, closed: made - 1, leaked: 0, outstanding: 1, oldestMs: made, highWater: 1 };
     return {
       identities: { hits: made, made, renewed: 0, minted: made, size: 5 },
       contexts: { made, loads: 0, hits: 0, secondChances: 0, evicted: 0, size: 5, bytes: 99 },
@@ -64,6 +72,8 @@ test('tally: what was counted stays, what was held goes; many restarts cost noth
   assert.equal(sum.ledger.connections.created, 560);
   assert.equal(sum.ledger.connections.outstanding, 1);
   assert.equal(sum.ledger.connections.closed, 559);
+  // Of the one that still runs: an age is none that could be added.
+  assert.equal(sum.ledger.connections.oldestMs, 10);
 });
 
 test('lines: whole, whatever the pieces; the last one without an end too', async () => {

@@ -5,7 +5,7 @@ import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { connect, createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import type { LedgerLine } from '../../src/base/ledger.js';
+import type { LedgerLine } from '../../src/base/ledger-book.js';
 import { eventually, within } from '../support/patience.js';
 import { childrenOf, handshake, hostNames, patient, serials } from './certs-support.js';
 import {

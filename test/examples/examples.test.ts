@@ -38,7 +38,14 @@ async function proxyOf(t: TestContext, example: Example): Promise<ProxyAgent> {
 }
 
 describe('examples/', () => {
-  const tested = new Set(['mock-an-api', 'rewrite-headers', 'record-log', 'test-with-proxy', 'child-signer']);
+  const tested = new Set([
+    'mock-an-api',
+    'rewrite-headers',
+    'record-log',
+    'test-with-proxy',
+    'child-signer',
+    'seventeen-hours', // in seventeen-hours.test.ts
+  ]);
 
   test('all of them are run here', async () => {
     const entries = await readdir(join(process.cwd(), 'examples'), { withFileTypes: true });

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Context } from '../../src/base/context.js';
 import { SallyportError } from '../../src/base/errors.js';
+import { Ledger } from '../../src/base/ledger.js';
 import { Identities, intern, type Signer } from '../../src/certs/index.js';
 import { failedAhead, identityFor } from '../../src/proxy/mirror-origin.js';
 import { Standing } from '../../src/proxy/standing.js';
@@ -22,20 +23,24 @@ test('an origin whose leaf ended since it was verified is not mirrored: the host
     },
   };
   const identities = new Identities({ authority: { ...made, signer } });
+  const ledger = new Ledger();
   t.after(() => identities.close());
   using handshake = Context.background.withCancel();
   const names = [dns('a.example'), dns('b.example')];
   const ended = intern(unsignedOrigin({ names, notAfter: Date.now() - 1000 }));
   const plain = await identities.get('a.example');
-  assert.equal(await identityFor({ identities }, 'a.example', ended, handshake), plain);
-  assert.equal(await identityFor({ identities }, 'a.example', undefined, handshake), plain);
+  assert.equal(await identityFor({ identities, ledger }, 'a.example', ended, handshake), plain);
+  assert.equal(await identityFor({ identities, ledger }, 'a.example', undefined, handshake), plain);
   const lasting = intern(unsignedOrigin({ names }));
-  const mirrored = await identityFor({ identities }, 'a.example', lasting, handshake);
+  const mirrored = await identityFor({ identities, ledger }, 'a.example', lasting, handshake);
   assert.match(mirrored.host, /^a\.example\/mirror:/);
   // Only that is a reason: whatever else fails is no case for another leaf, even if there is one.
   works = false;
   const other = intern(unsignedOrigin({ names: [dns('c.example')] }));
-  await assert.rejects(identityFor({ identities }, 'a.example', other, handshake), /no signature today/);
+  await assert.rejects(
+    identityFor({ identities, ledger }, 'a.example', other, handshake),
+    /no signature today/,
+  );
 });
 
 test('a certificate stands until it ends, and for an hour; not when the clock was set back', (t) => {
