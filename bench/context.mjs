@@ -32,7 +32,8 @@ const first = contextKey('first');
 /** @type {import('../dist/context.js').ContextKey<string>} */
 const second = contextKey('second');
 
-/** Each opens one, with two values, looks at both, closes it, and returns it. @type {Record<string, () => unknown>} */
+/** Each opens one, with two values, looks at both, closes it, and returns it. */
+/** @type {Record<'Context.child' | 'Context.withTimeout.withValue.withValue' | 'AbortController, setTimeout, clearTimeout' | 'AbortSignal.timeout', () => unknown>} */
 const ways = {
   'Context.child': () => {
     const context = Context.background.child({
