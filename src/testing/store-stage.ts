@@ -193,7 +193,20 @@ export class Stage {
     // A wildcard is no host name, but a name in a certificate; what comes after a slash is in none.
     const host = key.host.replace(/\/.*/s, '');
     const name: CertificateName = host.startsWith('*.') ? { kind: 'dns', host } : certificateName(host);
-    return new Minter({ issuer, profile: key.profile, now: this.now }).mint(name);
+    const minter = new Minter({ issuer, profile: key.profile, now: this.now });
+    const close = (): void => {
+      minter.close();
+    };
+    let material: LeafMaterial | Promise<LeafMaterial>;
+    try {
+      material = minter.mint(name);
+    } catch (error) {
+      close();
+      throw error;
+    }
+    if (material instanceof Promise) return material.finally(close);
+    close();
+    return material;
   }
 }
 
