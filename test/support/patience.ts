@@ -1,5 +1,6 @@
 /** Waiting for something that will happen, and saying what did not. */
-const defaultPatience = 15_000;
+/** Long, for machines that do much else: it is waited out only where something is wrong. */
+const defaultPatience = 60_000;
 
 /** `promise`, or a rejection that says `what` was waited for when it takes too long. */
 export async function within<T>(promise: Promise<T>, what: string, ms = defaultPatience): Promise<T> {
